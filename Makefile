@@ -1,0 +1,82 @@
+# Needs make and Python 3.11 or newer; everything else goes into .venv, at the pinned versions.
+# ARGS reaches the command: make test ARGS="-k plan", make lab ARGS="--port 9000".
+
+PYTHON ?= python3
+BIN := .venv/bin
+# A stamp is newer than what it was installed from, so a second run installs nothing.
+LAB := .venv/.installed-lab
+DEV := .venv/.installed-dev
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.NOTPARALLEL:
+.PHONY: help demo lab test check format bench lock clean
+
+help: ## list these commands
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-12s %s\n", $$1, $$2}'
+
+demo: $(LAB) ## run the first notebook on a cluster in this machine and say what it saved
+	@$(BIN)/python notebooks/execute.py notebooks/01-merged-grid-search.ipynb $(ARGS)
+
+lab: $(LAB) ## open the notebooks in JupyterLab
+	@$(BIN)/python -m jupyterlab notebooks $(ARGS)
+
+test: $(DEV) ## run all tests
+	@$(BIN)/python -m pytest $(ARGS)
+
+check: $(DEV) ## lint, format and types
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+format: $(DEV) ## put the code into the project's format
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+bench: $(DEV) ## measure against scikit-learn and dask-ml, side by side
+	@$(BIN)/python benchmarks/text_grid.py $(ARGS)
+
+lock: $(DEV) ## choose new pinned versions for constraints.txt
+	@$(BIN)/python -m uv pip compile --quiet --upgrade --universal --all-extras \
+		--no-header --no-annotate --output-file constraints.txt pyproject.toml
+
+clean: ## remove what the commands wrote, except .venv
+	@rm -rf build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	@find . -path ./.venv -prune -o -name __pycache__ -type d -exec rm -rf {} +
+
+# The environment
+
+$(LAB): $(BIN)/python pyproject.toml constraints.txt
+	$(call install,.[lab])
+	@touch $@
+
+$(DEV): $(BIN)/python pyproject.toml constraints.txt
+	$(call install,.[all$(,)dev])
+	@touch $(LAB) $@
+
+# An environment without bin/python is half made or its Python has gone: --clear starts it again.
+$(BIN)/python:
+	$(if $(shell command -v $(PYTHON)),,$(error There is no $(PYTHON) here: \
+		install Python 3.11 or newer, or name one, as in: make $(MAKECMDGOALS) PYTHON=/usr/bin/python3.12))
+	$(if $(shell $(PYTHON) -c 'import sys; print("y" * (sys.version_info >= (3, 11)))' 2>/dev/null),,$(error \
+		$(PYTHON) is older than Python 3.11: \
+		install a newer one and name it, as in: make $(MAKECMDGOALS) PYTHON=python3.12))
+	$(if $(shell $(PYTHON) -c 'import ensurepip, venv; print("y")' 2>/dev/null),,$(error \
+		$(PYTHON) comes without its venv module: \
+		install it (Debian, Ubuntu: apt install python3-venv) or name another Python with PYTHON=))
+	@$(PYTHON) -m venv --clear .venv
+
+, := ,
+define install
+@echo 'Installing $(1) into .venv (about a minute, once)'
+@$(BIN)/python -m uv --version >/dev/null 2>&1 || \
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt uv || \
+	echo 'No uv for this machine: going on with pip, which takes longer'
+@[ -t 2 ] || quiet=--quiet; \
+if $(BIN)/python -m uv --version >/dev/null 2>&1; then \
+	$(BIN)/python -m uv pip install $$quiet --python $(BIN)/python -c constraints.txt -e '$(1)'; \
+else false; fi || \
+$(BIN)/python -m pip install $$quiet --disable-pip-version-check -c constraints.txt -e '$(1)' || \
+{ echo 'The install failed: read the error above; without a network, set PIP_INDEX_URL and' \
+	'UV_INDEX_URL to a mirror, or use a machine that has one.' >&2; exit 1; }
+endef
