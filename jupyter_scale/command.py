@@ -1,0 +1,264 @@
+"""The words of `%scale` and `%%scale`: one parser for everything that reads them.
+
+The same argparse parser checks a line, prints `--help`, is the text behind
+`%scale?`, and tells the completer which words may follow. Wrong usage raises
+IPython's UsageError: one line with a suggestion, a cell that fails, and never a
+SystemExit that would end the kernel.
+"""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import keyword
+import re
+import shlex
+from typing import NoReturn
+
+from IPython.core.error import UsageError
+
+MERGES = ("all", "seeded")
+# What a `%%scale` first line becomes: see cell.py.
+CELL = "cell"
+
+_LINE_EPILOG = """\
+examples:
+  %scale                         status, and the next step
+  %scale up                      a local cluster: one worker per CPU
+  %scale up --workers 2 --memory 2GiB
+  %scale down                    close it
+  %%scale                        first line of a cell: run the cell merged
+  %%scale --plan                 show what would be fitted, fit nothing
+"""
+_CELL_EPILOG = """\
+examples:
+  %%scale                        run this cell's searches merged
+  %%scale --plan                 show what would be fitted and shared
+  %%scale -o report --seed 0     keep the report, seed every unseeded step
+  %%scale --local                the same plan without a cluster
+"""
+
+
+class Arguments(argparse.Namespace):
+    """A parsed line; the defaults are those of the command line."""
+
+    command: str | None = None
+    help: bool = False
+    workers: int | None = None
+    threads: int | None = None
+    memory: str | None = None
+    plan: bool = False
+    output: str | None = None
+    seed: int | None = None
+    merge: str = "all"
+    local: bool = False
+
+
+class _Parser(argparse.ArgumentParser):
+    """An ArgumentParser that raises UsageError and neither prints nor exits."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(_explain(self.prog, message.removeprefix("argument ")))
+
+
+def _whole(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number") from None
+
+
+def _seed(text: str) -> int:
+    seed = _whole(text)
+    if not 0 <= seed < 2**32:
+        raise argparse.ArgumentTypeError(f"{text!r} is not between 0 and {2**32 - 1}")
+    return seed
+
+
+def _name(text: str) -> str:
+    if not text.isidentifier() or keyword.iskeyword(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is not the name of a variable")
+    return text
+
+
+def _new(prog: str, description: str, epilog: str | None = None) -> _Parser:
+    parser = _Parser(
+        prog=prog,
+        description=description,
+        epilog=epilog,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        add_help=False,
+        allow_abbrev=False,
+    )
+    # Python 3.14 colours help with escape codes; docstrings and HTML show them raw.
+    parser.color = False  # type: ignore[attr-defined,unused-ignore]  # new in 3.14
+    parser.add_argument("-h", "--help", action="store_true", help="show this text")
+    return parser
+
+
+def _build() -> dict[str, _Parser]:
+    up = _new("%scale up", "Start a cluster on this machine: loopback only, encrypted.")
+    up.add_argument(
+        "--workers", type=_whole, metavar="N", help="processes; default: one per usable CPU"
+    )
+    up.add_argument("--threads", type=_whole, metavar="N", help="threads in each; default: 1")
+    up.add_argument(
+        "--memory", metavar="SIZE", help="memory of each, such as 2GiB; default: an equal share"
+    )
+    line = _new("%scale", "Run plain scikit-learn on a Dask cluster.", _LINE_EPILOG)
+    line.usage = "%%scale [up | down | help] [-h]"
+    return {
+        "": line,
+        "up": up,
+        "down": _new("%scale down", "Close the cluster of this kernel."),
+        "help": _new("%scale help", "Explain %scale and %%scale."),
+        CELL: _build_cell(),
+    }
+
+
+def _build_cell() -> _Parser:
+    cell = _new(
+        "%%scale",
+        "Run this cell; every scikit-learn search in it does shared work once.\n"
+        "Without a cluster it starts a local one first.",
+        _CELL_EPILOG,
+    )
+    cell.add_argument(
+        "--plan",
+        action="store_true",
+        help="run the cell up to its first search, show what that would fit, fit nothing",
+    )
+    cell.add_argument(
+        "-o", "--output", type=_name, metavar="NAME", help="keep the report in variable NAME"
+    )
+    cell.add_argument(
+        "--seed",
+        type=_seed,
+        metavar="N",
+        help="seed every unseeded step, and numpy.random and random during the cell",
+    )
+    cell.add_argument(
+        "--merge",
+        choices=MERGES,
+        default="all",
+        help="share all equal steps, or only those that draw no random numbers of their own",
+    )
+    cell.add_argument("--local", action="store_true", help="in this process, on no cluster")
+    return cell
+
+
+_PARSERS = _build()
+_COMMANDS = [name for name in _PARSERS if name not in ("", CELL)]
+
+
+def parse(line: str, *, cell: bool = False) -> Arguments:
+    """Parse what follows `%scale` (or `%%scale` when `cell`).
+
+    Raises
+    ------
+    UsageError
+        When the line is wrong; the message suggests what may be meant.
+
+    Examples
+    --------
+    >>> parse("up --workers 2").workers
+    2
+    """
+    words = _split(line)
+    command = CELL if cell else ""
+    if not cell and words and words[0] in _PARSERS:
+        command, words = words[0], words[1:]
+    elif not cell and words and not words[0].startswith("-"):
+        raise UsageError(_explain("%scale", f"there is no command {words[0]!r}"))
+    parser = _PARSERS[command]
+    arguments, extra = parser.parse_known_args(words, Arguments())
+    if extra:
+        raise UsageError(_explain(parser.prog, f"unknown argument {extra[0]!r}"))
+    arguments.command = command or None
+    return arguments
+
+
+def _split(line: str) -> list[str]:
+    try:
+        return shlex.split(line, comments=True)
+    except ValueError as error:
+        raise UsageError(f"%scale: {error} in {line!r}; write ' and \" in pairs.") from None
+
+
+def help_text(command: str | None = None) -> str:
+    """Return the text of `--help`; without a command, that of `%scale` and its parts."""
+    if command is not None:
+        return _PARSERS[command].format_help()
+    return "\n".join(_PARSERS[name].format_help() for name in ("", "up", CELL))
+
+
+def _options(parser: argparse.ArgumentParser) -> list[argparse.Action]:
+    # argparse has no public way to list what a parser knows.
+    return parser._actions
+
+
+def _explain(prog: str, message: str) -> str:
+    """Add to an error the nearest word that is right, and where to read more."""
+    quoted = re.findall(r"'([^']+)'", message)
+    hint = _hint(prog, quoted[0]) if quoted else ""
+    where = "%scale help" if prog == "%scale" else f"{prog} --help"
+    return f"{prog}: {message}.{hint} See {where}"
+
+
+def _hint(prog: str, word: str) -> str:
+    own = next(parser for parser in _PARSERS.values() if parser.prog == prog)
+    known = {name: prog for name in (*_words(own), *MERGES * (prog == "%%scale"))}
+    if prog == "%scale":
+        known |= dict.fromkeys(_COMMANDS, prog)
+    # A word that is right elsewhere: `%scale --plan`, `%%scale up`.
+    for parser in _PARSERS.values():
+        for name in _words(parser):
+            known.setdefault(name, parser.prog)
+    for name in _COMMANDS:
+        known.setdefault(name, "%scale")
+    near = difflib.get_close_matches(word.split("=")[0], known, n=1)
+    if not near:
+        return ""
+    place = known[near[0]]
+    return f" Did you mean {near[0] if place == prog else f'{place} {near[0]}'}?"
+
+
+def _words(parser: argparse.ArgumentParser) -> list[str]:
+    return [name for action in _options(parser) for name in action.option_strings]
+
+
+def complete(line: str, *, cell: bool = False) -> tuple[str, list[str]]:
+    """Return the word being typed at the end of a line, and what it may become.
+
+    Parameters
+    ----------
+    line : str
+        What stands between `%scale ` (or `%%scale `) and the cursor.
+    cell : bool
+        Whether it is the first line of a cell magic.
+
+    Examples
+    --------
+    >>> complete("up --w")
+    ('--w', ['--workers'])
+    """
+    *before, word = re.split(r"\s+", line.lstrip())
+    command = CELL if cell else (before[0] if before else "")
+    parser = _PARSERS.get(command)
+    if parser is None:
+        return word, []
+    previous = next(
+        (a for a in _options(parser) if before and before[-1] in a.option_strings), None
+    )
+    if previous is not None and previous.nargs != 0:
+        words = [str(choice) for choice in previous.choices or ()]
+    else:
+        words = [
+            name
+            for action in _options(parser)
+            for name in action.option_strings
+            if not set(action.option_strings) & set(before)
+        ]
+        if not cell and not before:
+            words = _COMMANDS + words
+    return word, [name for name in words if name.startswith(word)]
