@@ -108,7 +108,8 @@ def _check_width(workers: int, threads: int, *, cpus: int) -> None:
 
 def _memory(text: str, *, workers: int, machine: int) -> int:
     try:
-        memory = int(parse_bytes(text))
+        # Dask reads "GiB" as one, and nothing as one byte.
+        memory = int(parse_bytes(text if text.strip() else "nothing"))
     except (ValueError, OverflowError):
         raise ClusterError(
             f"--memory {text!r} is not an amount of memory; write it as 2GiB or 500MiB."
