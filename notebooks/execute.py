@@ -258,7 +258,7 @@ class _Progress:
     def _draw(self) -> None:
         if self._redraws and self._heading:
             width = shutil.get_terminal_size().columns - 1
-            self._out.write(f"\r\x1b[K{self._line()[:width]}")
+            self._out.write(f"\r\x1b[K{_shorten(self._line(), width)}")
             self._out.flush()
 
     def _line(self) -> str:
@@ -315,8 +315,13 @@ def _texts(msg: dict[str, Any]) -> Iterator[str]:
 
 
 def _first_line(source: str) -> str:
-    """Return the line by which a reader knows the cell."""
-    return next(line for line in source.splitlines() if line.strip())
+    """Return the line by which a reader knows the cell, short enough to leave room beside it."""
+    return _shorten(next(line for line in source.splitlines() if line.strip()), 40)
+
+
+def _shorten(text: str, width: int) -> str:
+    """Return the text, or its beginning and an ellipsis, in at most `width` characters."""
+    return text if len(text) <= width else f"{text[: width - 1]}…"
 
 
 if __name__ == "__main__":
