@@ -25,6 +25,7 @@ from jupyter_scale.clusters.limits import ClusterError, Size
 
 # A restarted worker is back in about 3 s on a slow machine.
 PATIENCE = 20.0
+_PRELOAD = "jupyter_scale.clusters.uninterrupted"
 
 _lock = RLock()
 _current: Cluster | None = None
@@ -130,6 +131,7 @@ class Cluster:
                 security=Security.temporary(),  # type: ignore[no-untyped-call]  # distributed's
                 dashboard_address="127.0.0.1:0",
                 worker_class=_Nanny,
+                preload=[_PRELOAD, *dask.config.get("distributed.worker.preload")],
                 silence_logs=logging.CRITICAL,
             )
         except (OSError, RuntimeError, TimeoutError) as error:
