@@ -1,0 +1,222 @@
+"""What makes two pieces of work the same.
+
+``identify(value)`` is a digest of a parameter value, type-strict: 1, 1.0 and True differ, and so do
+0.0 and -0.0. An estimator is its class and its parameters, as `sklearn.base.clone` sees it; a
+class or a function that can be imported is its name, any other its pickled code. What cannot be
+identified raises `Unidentified` and is then not shared: identity is never guessed.
+"""
+
+from __future__ import annotations
+
+import functools
+import struct
+import sys
+from collections.abc import Callable, Iterable
+from hashlib import blake2b
+from typing import Any
+
+import cloudpickle
+import numpy as np
+from scipy import sparse
+from sklearn.base import BaseEstimator
+
+__all__ = ["Unidentified", "estimators", "identify", "is_estimator", "unseeded", "writes_input"]
+
+_SIZE = 16
+
+
+class Unidentified(Exception):
+    """A value of which nothing tells whether another one is the same."""
+
+
+def identify(value: Any) -> bytes:
+    """Return the identity of a parameter value.
+
+    Parameters
+    ----------
+    value : object
+        An estimator, a parameter value, or any nesting of them.
+
+    Returns
+    -------
+    bytes of length 16
+        Equal for two values only if work done with one is work done with the other.
+
+    Raises
+    ------
+    Unidentified
+        When the value can neither be read nor pickled.
+
+    Examples
+    --------
+    >>> identify(1) == identify(1), identify(1) == identify(1.0), identify(1) == identify(True)
+    (True, False, False)
+    """
+    try:
+        return _digest(value)
+    except Unidentified:
+        raise
+    except Exception as error:
+        name = type(value).__name__
+        raise Unidentified(f"{name} cannot be identified ({error})") from error
+
+
+def is_estimator(value: Any) -> bool:
+    """Tell whether `sklearn.base.clone` treats `value` as an estimator."""
+    return hasattr(value, "get_params") and not isinstance(value, type)
+
+
+def estimators(value: Any) -> Iterable[tuple[str, Any]]:
+    """Yield (path, estimator) of an estimator and of all in its parameters, depth first."""
+    if not is_estimator(value):
+        return
+    yield "", value
+    for name, param in sorted(value.get_params(deep=True).items()):
+        if is_estimator(param):
+            yield name, param
+
+
+def writes_input(estimator: Any) -> str | None:
+    """Return the parameter that lets an estimator write into its input, such as ``copy=False``."""
+    for _, part in estimators(estimator):
+        for name, value in part.get_params(deep=False).items():
+            off = isinstance(value, bool | np.bool_) and not value
+            on = isinstance(value, bool | np.bool_) and bool(value)
+            if (name.lower().startswith("copy") and off) or (
+                name.lower().startswith(("inplace", "overwrite")) and on
+            ):
+                return f"{type(part).__name__}({name}={value})"
+    return None
+
+
+def unseeded(estimator: Any) -> list[str]:
+    """Return the parameters (``random_state`` paths) of an estimator that hold no seed."""
+    if not is_estimator(estimator):
+        return []
+    params = estimator.get_params(deep=True)
+    return sorted(
+        name
+        for name, value in params.items()
+        if value is None and name.rpartition("__")[2] == "random_state"
+    )
+
+
+def _digest(value: Any) -> bytes:
+    hasher = blake2b(digest_size=_SIZE)
+    for part in _parts(value):
+        hasher.update(struct.pack("<q", len(part)))
+        hasher.update(part)
+    return hasher.digest()
+
+
+def _parts(value: Any) -> Iterable[Any]:
+    """Yield the byte strings that together determine `value`."""
+    encode = _ENCODERS.get(type(value))
+    if encode is not None:
+        yield type(value).__name__.encode()
+        yield from encode(value)
+    elif isinstance(value, type) or _is_function(value):
+        yield b"code"
+        yield _code(value)
+    elif is_estimator(value) and _cloned_by_parameters(value):
+        yield b"estimator"
+        yield _code(type(value))
+        for name, param in sorted(value.get_params(deep=False).items()):
+            yield name.encode()
+            yield _digest(param)
+        # clone carries these two besides the parameters
+        for name in ("_metadata_request", "_sklearn_output_config"):
+            if hasattr(value, name):
+                yield name.encode()
+                yield _pickle(getattr(value, name))
+    elif isinstance(value, np.generic):
+        yield b"scalar"
+        yield value.dtype.str.encode()
+        yield value.tobytes()
+    elif sparse.issparse(value):
+        yield b"sparse"
+        yield _code(type(value))
+        yield from _parts(value.tocoo(copy=False).coords + (value.data, value.shape))
+    else:
+        yield b"pickle"
+        yield _pickle(value)
+
+
+def _is_function(value: Any) -> bool:
+    return isinstance(value, _FUNCTIONS)
+
+
+_FUNCTIONS = (type(identify), type(len), np.ufunc)
+
+
+def _cloned_by_parameters(value: Any) -> bool:
+    own = getattr(type(value), "__sklearn_clone__", None)
+    return own is None or own is BaseEstimator.__sklearn_clone__
+
+
+def _code(value: Any) -> bytes:
+    """Identify a class or a function: by name where that name leads back to it."""
+    module = getattr(value, "__module__", None) or "numpy"
+    name = getattr(value, "__qualname__", None) or value.__name__
+    if module != "__main__":
+        found: Any = sys.modules.get(module)
+        for part in name.split("."):
+            found = getattr(found, part, None)
+        if found is value:
+            return f"{module}:{name}".encode()
+    return _pickle(value)
+
+
+def _pickle(value: Any) -> bytes:
+    try:
+        return bytes(cloudpickle.dumps(value, protocol=5))
+    except Exception as error:
+        name = type(value).__name__
+        raise Unidentified(f"{name} cannot be pickled ({error})") from error
+
+
+def _array(value: np.ndarray[Any, Any]) -> Iterable[Any]:
+    yield repr(value.dtype.descr if value.dtype.names else value.dtype.str).encode()
+    yield repr(value.shape).encode()
+    # the order of the elements in memory decides the order of summation
+    yield repr(np.argsort([-abs(s) for s in value.strides], kind="stable").tolist()).encode()
+    if value.dtype.hasobject:
+        for item in value.ravel().tolist():
+            yield _digest(item)
+    else:
+        yield value.tobytes()
+
+
+def _sequence(value: Iterable[Any]) -> Iterable[bytes]:
+    for item in value:
+        yield _digest(item)
+
+
+def _mapping(value: dict[Any, Any]) -> Iterable[bytes]:
+    for key, item in value.items():
+        yield _digest(key)
+        yield _digest(item)
+
+
+def _partial(value: functools.partial[Any]) -> Iterable[bytes]:
+    return _sequence((value.func, value.args, value.keywords))
+
+
+_ENCODERS: dict[type, Callable[[Any], Iterable[Any]]] = {
+    type(None): lambda value: (),
+    bool: lambda value: (b"1" if value else b"0",),
+    int: lambda value: (b"%d" % value,),
+    float: lambda value: (struct.pack("<d", value),),
+    complex: lambda value: (struct.pack("<dd", value.real, value.imag),),
+    str: lambda value: (value.encode("utf-8", "surrogatepass"),),
+    bytes: lambda value: (value,),
+    tuple: _sequence,
+    list: _sequence,
+    range: lambda value: (repr(value).encode(),),
+    dict: _mapping,
+    set: lambda value: sorted(_sequence(value)),
+    frozenset: lambda value: sorted(_sequence(value)),
+    slice: lambda value: _sequence((value.start, value.stop, value.step)),
+    np.ndarray: _array,
+    functools.partial: _partial,
+}

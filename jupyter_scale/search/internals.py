@@ -1,0 +1,97 @@
+"""scikit-learn's and joblib's private names that the search leans on, in one place.
+
+The search never reimplements scikit-learn: it recognises ``_fit_and_score``, runs that very
+function, and answers from the plan what it would compute again. What is needed for that and is
+not public stands here, so that a new release is judged by reading one module.
+"""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Callable
+from typing import Any
+
+import sklearn
+from joblib.parallel import FallbackToBackend, ParallelBackendBase, SequentialBackend
+from sklearn.model_selection import _validation
+from sklearn.model_selection._search import BaseSearchCV
+from sklearn.pipeline import Pipeline
+from sklearn.utils.metaestimators import _safe_split
+from sklearn.utils.parallel import Parallel, _FuncWrapper
+
+__all__ = [
+    "BaseSearchCV",
+    "FallbackToBackend",
+    "Parallel",
+    "ParallelBackendBase",
+    "Pipeline",
+    "SequentialBackend",
+    "configured",
+    "fit_and_score",
+    "has_callbacks",
+    "safe_split",
+    "score",
+    "sharable_pipeline",
+    "substituted",
+    "unwrapped",
+]
+
+fit_and_score: Callable[..., dict[str, Any]] = _validation._fit_and_score
+score: Callable[..., Any] = _validation._score
+safe_split: Callable[..., tuple[Any, Any]] = _safe_split
+
+
+def substituted(function: Callable[..., Any], **names: Any) -> Callable[..., Any]:
+    """Return `function` reading `names` where it would read its module's globals.
+
+    The code that runs is scikit-learn's own; its module is left as it is, so nothing else in the
+    process sees the substitution.
+    """
+    assert isinstance(function, types.FunctionType)
+    copy = types.FunctionType(
+        function.__code__,
+        {**function.__globals__, **names},
+        function.__name__,
+        function.__defaults__,
+        function.__closure__,
+    )
+    copy.__kwdefaults__ = function.__kwdefaults__
+    return copy
+
+
+def unwrapped(call: Any) -> tuple[Any, dict[str, Any], list[Any]]:
+    """Return (function, scikit-learn configuration, warning filters) of a joblib call."""
+    if isinstance(call, _FuncWrapper):
+        return call.function, getattr(call, "config", {}), getattr(call, "warning_filters", [])
+    return call, {}, []
+
+
+def configured(
+    function: Callable[..., Any], config: dict[str, Any], warning_filters: list[Any]
+) -> Callable[..., Any]:
+    """Return `function` running under that scikit-learn configuration and warning filters."""
+    if not config or not warning_filters:
+        return function
+    wrapper: Callable[..., Any] = _FuncWrapper(function).with_config_and_warning_filters(
+        config, warning_filters
+    )
+    return wrapper
+
+
+def sharable_pipeline(estimator: Any) -> bool:
+    """Tell whether `estimator` fits its steps as scikit-learn's own Pipeline does."""
+    return isinstance(estimator, Pipeline) and type(estimator)._fit is Pipeline._fit
+
+
+def has_callbacks(estimator: Any, context: Any) -> bool:
+    """Tell whether scikit-learn's callbacks watch the fits of `estimator`."""
+    if getattr(context, "_callbacks", None) or hasattr(estimator, "_skl_callbacks"):
+        return True
+    if not hasattr(estimator, "get_params"):
+        return False
+    return any(hasattr(value, "_skl_callbacks") for value in estimator.get_params().values())
+
+
+def version() -> str:
+    """Return the installed scikit-learn's version."""
+    return str(sklearn.__version__)

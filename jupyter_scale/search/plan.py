@@ -1,0 +1,234 @@
+"""What a search will fit, as plain data: made from scikit-learn's calls, before anything runs.
+
+A `Cell` is one call of ``_fit_and_score``: a candidate on a fold. Its ``path`` names, in the order
+in which they are completed, the transformers that its Pipeline fits before the final step; paths
+that begin alike on the same fold begin with the same `Node`, which is fitted once. A `Call` is any
+other function that scikit-learn hands to joblib. The plan holds no results and touches no
+cluster: it can be counted, printed and compared.
+"""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+__all__ = ["Call", "Cell", "Fold", "Node", "Plan", "Ref", "Setup", "StepCount"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Setup:
+    """What the cells of one evaluation have in common: the arguments of ``_fit_and_score``."""
+
+    estimator: Any
+    X: int
+    """Number of the training vectors in ``Plan.data``."""
+    y: int | None
+    options: dict[str, Any]
+    """Scorer, fit and score parameters, error_score and the like."""
+    config: dict[str, Any]
+    warning_filters: list[Any]
+
+    @property
+    def error_score(self) -> Any:
+        return self.options.get("error_score")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Fold:
+    """Row numbers of a split, as scikit-learn's splitter gave them."""
+
+    train: Any
+    test: Any
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Node:
+    """A transformer fitted on the training part of a fold, after the steps before it."""
+
+    number: int
+    label: str
+    parent: int | None
+    setup: int
+    fold: int
+    cell: int
+    """The first cell that needs this node: running it so far makes the node."""
+    in_place: bool = False
+    """The step may write into its input, so it is given a copy."""
+
+
+@dataclass(slots=True, eq=False)
+class Cell:
+    """One candidate on one fold."""
+
+    number: int
+    setup: int
+    fold: int
+    parameters: dict[str, Any] | None
+    progress: dict[str, Any]
+    path: tuple[int, ...] = ()
+    """Nodes in the order of completion, up to the first step that cannot be shared."""
+    labels: tuple[str, ...] = ()
+    """The steps that this cell fits for itself, the final one last."""
+    alone: bool = False
+    """This cell shares nothing: scikit-learn runs it on its own copy of the fold."""
+    in_place: bool = False
+    """The final step may write into its input, so it is given a copy."""
+    estimator: Any = None
+    """An estimator that is this cell's own instead of the setup's."""
+    watched: dict[str, Any] | None = None
+    """scikit-learn's callback arguments, where callbacks watch the fit."""
+
+    @property
+    def label(self) -> str:
+        """The final step."""
+        return self.labels[-1]
+
+
+@dataclass(frozen=True, slots=True)
+class Ref:
+    """Stands in a call for the entry of ``Plan.data`` with this number."""
+
+    number: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Call:
+    """A call that is not ``_fit_and_score``; a `Ref` stands for a large argument."""
+
+    number: int
+    function: Callable[..., Any]
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    config: dict[str, Any]
+    warning_filters: list[Any]
+    label: str
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The function, as the one step of this call."""
+        return (self.label,)
+
+
+@dataclass(frozen=True, slots=True)
+class StepCount:
+    """How often a step is fitted by scikit-learn (`requested`) and by the plan (`distinct`)."""
+
+    label: str
+    requested: int
+    distinct: int
+    done: int = 0
+
+    @property
+    def saved(self) -> int:
+        return self.requested - self.distinct
+
+
+@dataclass(slots=True, eq=False)
+class Plan:
+    """The distinct pieces of work of a batch of calls.
+
+    Attributes
+    ----------
+    cells : list of Cell
+        The distinct cells, one per piece of work.
+    calls : list of Call
+        Work that the plan does not look into.
+    copies : dict of int to int
+        Call numbers answered by the cell with another number: equal candidates.
+    nodes : list of Node
+        The transformers to fit before the final steps.
+    counts : dict of str to list of two int
+        Per step: fits that scikit-learn would do, fits that the plan does.
+    unshared, unseeded : dict of str to int
+        Why something is not shared, and which steps draw without a seed; each with the
+        number of cells concerned.
+    """
+
+    name: str = "search"
+    n_calls: int = 0
+    n_folds: int = 0
+    setups: list[Setup] = field(default_factory=list)
+    folds: list[Fold] = field(default_factory=list)
+    data: list[Any] = field(default_factory=list)
+    nodes: list[Node] = field(default_factory=list)
+    cells: list[Cell] = field(default_factory=list)
+    calls: list[Call] = field(default_factory=list)
+    copies: dict[int, int] = field(default_factory=dict)
+    counts: dict[str, list[int]] = field(default_factory=dict)
+    unshared: dict[str, int] = field(default_factory=dict)
+    unseeded: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def n_cells(self) -> int:
+        """Number of (candidate, fold) pairs, equal ones counted each."""
+        return self.n_calls
+
+    @property
+    def steps(self) -> tuple[StepCount, ...]:
+        return tuple(StepCount(label, *count) for label, count in self.counts.items())
+
+    @property
+    def fits_requested(self) -> int:
+        return sum(step.requested for step in self.steps)
+
+    @property
+    def fits_distinct(self) -> int:
+        return sum(step.distinct for step in self.steps)
+
+    @property
+    def fits_saved(self) -> int:
+        return self.fits_requested - self.fits_distinct
+
+    def __str__(self) -> str:
+        return "\n".join([self.headline, *table_lines(self.steps), *self.notes])
+
+    @property
+    def headline(self) -> str:
+        return (
+            f"{self.name}: {self.fits_distinct:,} fits instead of {self.fits_requested:,} "
+            f"for {self.n_cells:,} cells"
+        )
+
+    @property
+    def notes(self) -> list[str]:
+        """Sentences on what is not shared and what has no seed."""
+        return list(note_lines(self.unshared, self.unseeded))
+
+    def _repr_html_(self) -> str:
+        return table_html(self.headline, self.steps, self.notes)
+
+
+def note_lines(unshared: dict[str, int], unseeded: dict[str, int]) -> Iterator[str]:
+    """Yield a sentence per reason why something is not shared or not repeatable."""
+    for reason, cells in unshared.items():
+        yield f"not shared in {cells:,} cells: {reason}"
+    for step, cells in unseeded.items():
+        yield f"no seed in {cells:,} cells: {step} (--seed N seeds it)"
+
+
+def table_lines(steps: tuple[StepCount, ...]) -> Iterator[str]:
+    """Yield the lines of a text table: fits per step, unmerged, merged and saved."""
+    width = max([len(step.label) for step in steps] + [len("step")])
+    yield f"  {'step':<{width}} {'scikit-learn':>12} {'merged':>8} {'saved':>8}"
+    for step in steps:
+        yield (
+            f"  {step.label:<{width}} {step.requested:>12,} {step.distinct:>8,} {step.saved:>8,}"
+        )
+
+
+def table_html(headline: str, steps: tuple[StepCount, ...], notes: list[str]) -> str:
+    """Return the same table as HTML, every value escaped."""
+    rows = "".join(
+        f"<tr><th scope='row' style='text-align:left'>{html.escape(step.label)}</th>"
+        f"<td>{step.requested:,}</td><td>{step.distinct:,}</td><td>{step.saved:,}</td></tr>"
+        for step in steps
+    )
+    remarks = "".join(f"<li>{html.escape(note)}</li>" for note in notes)
+    return (
+        "<table><caption style='caption-side:top;text-align:left'>"
+        f"{html.escape(headline)}</caption><thead><tr><th scope='col'>step</th>"
+        "<th scope='col'>scikit-learn</th><th scope='col'>merged</th><th scope='col'>saved</th>"
+        f"</tr></thead><tbody>{rows}</tbody></table>" + (f"<ul>{remarks}</ul>" if remarks else "")
+    )

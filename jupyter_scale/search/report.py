@@ -1,0 +1,191 @@
+"""What a search did: counts per step, seconds spent and saved, where it ran.
+
+`SearchReport` is one search (or one evaluation such as ``cross_validate``), `Report` all of those in
+a `merged` context. Both are plain data that can be pickled with the search they hang on.
+"""
+
+from __future__ import annotations
+
+import html
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from jupyter_scale.search.plan import Cell, Plan, StepCount, note_lines, table_html, table_lines
+from jupyter_scale.search.tasks import Outcome
+
+__all__ = ["Recorder", "Report", "SearchReport"]
+
+
+class Recorder(Protocol):
+    """Follows a search: a progress bar, a record on disk.
+
+    Each method is called from the thread that runs the search; an error in one is reported as a
+    warning and never fails the search.
+    """
+
+    def planned(self, plan: Plan) -> None:
+        """Work was planned; a search may plan several times (successive halving)."""
+
+    def done(self, cells: int, fits: int) -> None:
+        """So many more cells and fits are done."""
+
+    def finished(self, report: SearchReport) -> None:
+        """The plan is done, has failed, or was interrupted: see ``report.status``."""
+
+
+@dataclass(slots=True, eq=False)
+class SearchReport:
+    """What one search planned, did and saved.
+
+    Attributes
+    ----------
+    name : str
+        The search and its estimator, such as ``GridSearchCV(Pipeline)``.
+    n_cells, cells_done : int
+        (candidate, fold) pairs.
+    fits_requested, fits_distinct, fits_done, fits_saved : int
+        Fits that scikit-learn alone would do, that the plan has, that were done, that were saved.
+    seconds : float
+        Wall time.
+    seconds_spent, seconds_saved : float
+        Time of the fits that were done, and of those that need not be.
+    where : str
+        The cluster, or this process.
+    unshared, unseeded : dict of str to int
+        Why something was not shared, which steps draw without a seed; with cells concerned.
+    status : {"running", "done", "failed", "interrupted"}
+    """
+
+    name: str
+    where: str
+    n_cells: int = 0
+    cells_done: int = 0
+    seconds: float = 0.0
+    seconds_spent: float = 0.0
+    seconds_saved: float = 0.0
+    status: str = "running"
+    counts: dict[str, list[int]] = field(default_factory=dict)
+    unshared: dict[str, int] = field(default_factory=dict)
+    unseeded: dict[str, int] = field(default_factory=dict)
+
+    def plan(self, plan: Plan) -> None:
+        """Add what a plan intends."""
+        self.n_cells += plan.n_cells
+        for label, (requested, distinct) in plan.counts.items():
+            count = self.counts.setdefault(label, [0, 0, 0])
+            count[0] += requested
+            count[1] += distinct
+        for mine, theirs in ((self.unshared, plan.unshared), (self.unseeded, plan.unseeded)):
+            for key, cells in theirs.items():
+                mine[key] = mine.get(key, 0) + cells
+
+    @property
+    def steps(self) -> tuple[StepCount, ...]:
+        """Fits per step, in the order of the Pipeline."""
+        return tuple(StepCount(label, *count) for label, count in self.counts.items())
+
+    @property
+    def fits_requested(self) -> int:
+        return sum(step.requested for step in self.steps)
+
+    @property
+    def fits_distinct(self) -> int:
+        return sum(step.distinct for step in self.steps)
+
+    @property
+    def fits_done(self) -> int:
+        return sum(step.done for step in self.steps)
+
+    @property
+    def fits_saved(self) -> int:
+        return self.fits_requested - self.fits_distinct
+
+    @property
+    def headline(self) -> str:
+        done = "" if self.status == "done" else f", {self.status}"
+        return (
+            f"{self.name}: {self.fits_done:,} fits done, {self.fits_saved:,} saved, "
+            f"{self.cells_done:,} of {self.n_cells:,} cells in {self.seconds:.1f} s on "
+            f"{self.where}{done}"
+        )
+
+    @property
+    def notes(self) -> list[str]:
+        """Sentences on time saved, on what was not shared and on what has no seed."""
+        saved = (
+            [f"{self.seconds_saved:.1f} s of fitting saved, {self.seconds_spent:.1f} s spent"]
+            if self.seconds_saved >= 0.05
+            else []
+        )
+        return [*saved, *note_lines(self.unshared, self.unseeded)]
+
+    def __str__(self) -> str:
+        return "\n".join([self.headline, *table_lines(self.steps), *self.notes])
+
+    def _repr_html_(self) -> str:
+        return table_html(self.headline, self.steps, self.notes)
+
+
+@dataclass(slots=True, eq=False)
+class Report:
+    """All searches of a `merged` context, in the order of their start."""
+
+    searches: list[SearchReport] = field(default_factory=list)
+
+    def __str__(self) -> str:
+        return "\n\n".join(map(str, self.searches)) or "no search ran"
+
+    def _repr_html_(self) -> str:
+        return "".join(search._repr_html_() for search in self.searches) or html.escape(str(self))
+
+
+class Tally:
+    """Adds outcomes up: results by call number, and the report's counts.
+
+    Parameters
+    ----------
+    plan : Plan
+    report : SearchReport
+    recorder : Recorder
+    """
+
+    def __init__(self, plan: Plan, report: SearchReport, recorder: Recorder) -> None:
+        self.plan = plan
+        self.results: dict[int, object] = {}
+        self._report = report
+        self._recorder = recorder
+        self._entries = {entry.number: entry for entry in [*plan.cells, *plan.calls]}
+        self._uses = Counter(number for cell in plan.cells for number in cell.path)
+        self._answers = Counter(plan.copies.values())
+
+    def add(self, outcome: Outcome) -> None:
+        """Add what a task found."""
+        fits = 0
+        for number, seconds in outcome.made.items():
+            fits += self._count(self.plan.nodes[number].label)
+            self._report.seconds_spent += seconds
+            self._report.seconds_saved += seconds * (self._uses[number] - 1)
+        cells = 0
+        for number, result in outcome.results.items():
+            self.results[number] = result
+            copies = self._answers[number]
+            cells += 1 + copies
+            fits += self._count(*self._entries[number].labels)
+            seconds = outcome.seconds.get(number, 0.0)
+            self._report.seconds_spent += seconds
+            self._report.seconds_saved += seconds * copies
+        for number in outcome.alone:
+            path = getattr(self._entries[number], "path", ())
+            fits += self._count(*(self.plan.nodes[node].label for node in path))
+        if outcome.alone:
+            reason = "a step writes into its input, so its cells had data of their own"
+            unshared = self._report.unshared
+            unshared[reason] = unshared.get(reason, 0) + len(outcome.alone)
+        self._report.cells_done += cells
+        self._recorder.done(cells, fits)
+
+    def _count(self, *labels: str) -> int:
+        for label in labels:
+            self._report.counts[label][2] += 1
+        return len(labels)

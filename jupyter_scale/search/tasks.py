@@ -1,0 +1,236 @@
+"""What runs on a worker, or in this process: a task of some cells, some calls, or one node.
+
+A task is self-contained: whatever nodes its cells need and were not given, it makes. So splitting
+the work differently never changes a result, only what is made twice; `schedule` sees to it that
+nothing is.
+"""
+
+from __future__ import annotations
+
+import time
+import traceback
+import warnings
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from typing import Any
+
+import cloudpickle
+
+from jupyter_scale.search import internals
+from jupyter_scale.search.cell import Made, Reached, Store, run_cell
+from jupyter_scale.search.plan import Call, Cell, Fold, Node, Ref, Setup
+
+__all__ = ["Bundle", "Outcome", "RemoteTraceback", "Task", "Warned", "make", "portable_error", "run"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Bundle:
+    """What all tasks of a plan read: small, and sent to each worker once."""
+
+    setups: tuple[Setup, ...]
+    folds: tuple[Fold, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Task:
+    """Cells to run (or calls), or a node to make; `nodes` are those that its cells pass."""
+
+    cells: tuple[Cell, ...] = ()
+    calls: tuple[Call, ...] = ()
+    nodes: dict[int, Node] = field(default_factory=dict)
+    until: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Warned:
+    """A warning that a fit gave, and how often."""
+
+    message: Warning
+    category: type[Warning]
+    filename: str
+    lineno: int
+
+
+@dataclass(slots=True, eq=False)
+class Outcome:
+    """What a task found.
+
+    `results` by call number; `seconds` of each cell; `made`: seconds of each node made;
+    `error`: the exception that ended the task, with the number of its call.
+    """
+
+    results: dict[int, Any] = field(default_factory=dict)
+    seconds: dict[int, float] = field(default_factory=dict)
+    made: dict[int, float] = field(default_factory=dict)
+    warned: list[Warned] = field(default_factory=list)
+    lines: list[str] = field(default_factory=list)
+    error: BaseException | None = None
+    alone: list[int] = field(default_factory=list)
+    """Cells that had to be run on data of their own, against the plan."""
+
+
+class RemoteTraceback(Exception):
+    """Carries the traceback of an error on a worker, as its cause."""
+
+    def __str__(self) -> str:
+        return f"\n{self.args[0]}"
+
+
+def run(
+    task: Task,
+    bundle: Bundle,
+    data: Mapping[int, Any],
+    given: Mapping[int, Made] | None = None,
+    *,
+    nested: Callable[[], Any] = nullcontext,
+    stopped: Callable[[], bool] = lambda: False,
+    progress: Callable[[int, Outcome], None] = lambda number, outcome: None,
+    say: Callable[..., None] | None = None,
+) -> Outcome:
+    """Run the cells and calls of a task, one after the other.
+
+    Parameters
+    ----------
+    task, bundle, data
+        What to run, and what it reads.
+    given : mapping of int to Made
+        Nodes that are made already.
+    nested : callable
+        Gives the context that inner uses of joblib run in.
+    stopped : callable
+        Asked between cells; True ends the task early.
+    progress : callable
+        Called with each finished call's number.
+    say : callable
+        Where scikit-learn's ``verbose`` lines go; by default they are kept in the outcome.
+
+    Returns
+    -------
+    Outcome
+    """
+    store = Store(task.nodes, dict(given or {}))
+    outcome = Outcome()
+    warned: list[warnings.WarningMessage] = []
+    tell = say or (lambda *values, **_: outcome.lines.append(" ".join(map(str, values))))
+    current = -1
+    try:
+        with nested():
+            for cell in task.cells:
+                if stopped():
+                    break
+                current = cell.number
+                start = time.perf_counter()
+                before = sum(store.fresh.values())
+                store.keep(cell)
+                outcome.results[current] = _in_setup(
+                    cell, bundle, data, store, until=task.until, say=tell, warned=warned
+                )
+                own = time.perf_counter() - start - (sum(store.fresh.values()) - before)
+                outcome.seconds[current] = max(own, 0.0)
+                progress(current, outcome)
+            for call in task.calls:
+                if stopped():
+                    break
+                current = call.number
+                start = time.perf_counter()
+                outcome.results[current] = _run_call(call, data, warned)
+                outcome.seconds[current] = time.perf_counter() - start
+                progress(current, outcome)
+    except Reached:
+        pass
+    except Exception as error:
+        outcome.error = error
+    outcome.made = dict(store.fresh)
+    outcome.alone = store.alone
+    outcome.warned = _distinct(warned)
+    return outcome
+
+
+def make(
+    task: Task,
+    bundle: Bundle,
+    data: Mapping[int, Any],
+    given: Mapping[int, Made] | None = None,
+    *,
+    nested: Callable[[], Any] = nullcontext,
+) -> tuple[dict[int, Made], Outcome]:
+    """Make the node ``task.until`` and return it with the nodes before it, and the outcome."""
+    cell, number = task.cells[0], task.until
+    assert number is not None
+    store = Store(task.nodes, dict(given or {}))
+    outcome = Outcome()
+    warned: list[warnings.WarningMessage] = []
+    path = cell.path[: cell.path.index(number) + 1]
+    if not any(store.made[n].not_shared for n in path if n in store.made):
+        try:
+            with nested():
+                _in_setup(cell, bundle, data, store, until=number, warned=warned)
+        except Reached:
+            pass
+        except Exception as error:  # the cells will meet it again, and treat it as theirs
+            store.made.setdefault(number, Made(error=error, trace=error.__traceback__))
+    failed = next((store.made[n] for n in path if n in store.made and store.made[n].error), None)
+    store.made.setdefault(number, failed or Made(not_shared=True))
+    outcome.made = dict(store.fresh)
+    outcome.warned = _distinct(warned)
+    made = {n: store.made[n] for n in path if n in store.made}
+    return {
+        n: (m if n == number else m.without_train()).portable() for n, m in made.items()
+    }, outcome
+
+
+def _in_setup(
+    cell: Cell, bundle: Bundle, data: Mapping[int, Any], store: Store, **options: Any
+) -> dict[str, Any]:
+    setup = bundle.setups[cell.setup]
+    run_it = internals.configured(run_cell, setup.config, setup.warning_filters)
+    result: dict[str, Any] = run_it(
+        cell, setup, bundle.folds[cell.fold], data, store, **options
+    )
+    return result
+
+
+def _run_call(
+    call: Call, data: Mapping[int, Any], warned: list[warnings.WarningMessage]
+) -> Any:
+    def value(argument: Any) -> Any:
+        return data[argument.number] if isinstance(argument, Ref) else argument
+
+    def recorded(*args: Any, **kwargs: Any) -> Any:
+        with warnings.catch_warnings(record=True) as log:
+            try:
+                return call.function(*args, **kwargs)
+            finally:
+                warned.extend(log)
+
+    function = internals.configured(recorded, call.config, call.warning_filters)
+    return function(
+        *map(value, call.args), **{name: value(item) for name, item in call.kwargs.items()}
+    )
+
+
+def _distinct(log: list[warnings.WarningMessage]) -> list[Warned]:
+    """Keep one of each warning: shared work gives it once, and a grid need not repeat it."""
+    found: dict[tuple[Any, ...], Warned] = {}
+    for entry in log:
+        key = (entry.category, str(entry.message), entry.filename, entry.lineno)
+        message = entry.message
+        if not isinstance(message, Warning):
+            message = entry.category(message)
+        found.setdefault(key, Warned(message, entry.category, entry.filename, entry.lineno))
+    return list(found.values())
+
+
+def portable_error(error: BaseException) -> BaseException:
+    """Return an error that survives the way to the client, with its traceback as cause."""
+    text = "".join(traceback.format_exception(error))
+    try:
+        copied = cloudpickle.loads(cloudpickle.dumps(error))
+        if type(copied) is not type(error):
+            raise TypeError
+    except Exception:
+        copied = RuntimeError(f"{type(error).__name__}: {error}")
+    copied.__cause__ = RemoteTraceback(text)
+    result: BaseException = copied
+    return result
