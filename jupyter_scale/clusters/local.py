@@ -128,7 +128,7 @@ class Cluster:
                 memory_limit=size.memory,
                 host="127.0.0.1",
                 protocol="tls",
-                security=Security.temporary(),  # type: ignore[no-untyped-call]  # distributed's
+                security=Security.temporary(),
                 dashboard_address="127.0.0.1:0",
                 worker_class=_Nanny,
                 preload=[_PRELOAD, *dask.config.get("distributed.worker.preload")],
@@ -140,7 +140,7 @@ class Cluster:
                 "%scale up --workers 1"
             ) from error
         try:
-            self.client = Client(self._cluster)  # type: ignore[no-untyped-call]  # distributed's
+            self.client = Client(self._cluster)
         except BaseException:
             self._cluster.close(timeout=5)
             raise
@@ -177,7 +177,7 @@ class Cluster:
         patience = "30s" if self.state().alive else "500ms"
         with dask.config.set({"distributed.comm.timeouts.connect": patience}):
             with suppress(Exception):
-                self.client.close(timeout=5)  # type: ignore[no-untyped-call]  # distributed's
+                self.client.close(timeout=5)
             with suppress(Exception):
                 self._cluster.close(timeout=10)
 

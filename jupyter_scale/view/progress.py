@@ -48,6 +48,8 @@ class Tally:
         Pairs of candidate and fold.
     fits_requested, fits, fits_done : int
         Fits that scikit-learn asked for, distinct ones among them, and those done.
+    stopped : bool
+        Nothing more will come, although it is not done.
     """
 
     name: str
@@ -57,6 +59,7 @@ class Tally:
     fits_requested: int = 0
     fits: int = 0
     fits_done: int = 0
+    stopped: bool = False
 
     def add(self, plan: Plan) -> None:
         """Add the next batch of calls; successive halving plans several."""
@@ -78,7 +81,9 @@ class Tally:
             f"{self.name}: {self.cells_done}/{self.cells} cells, "
             f"{self.fits_done}/{self.fits} fits ({saved} saved), {duration(elapsed)}"
         )
-        if 0 < self.cells_done < self.cells:
+        if self.stopped:
+            text += ", stopped"
+        elif 0 < self.cells_done < self.cells:
             left = elapsed * (self.cells - self.cells_done) / self.cells_done
             text += f", about {duration(left)} left"
         return text
@@ -86,6 +91,9 @@ class Tally:
     def html(self, now: float) -> str:
         """Return the line with an accessible bar above it."""
         text = html.escape(self.text(now))
+        line = f'<div style="color:var(--jp-ui-font-color1,inherit)">{text}</div>'
+        if self.stopped:
+            return line
         part = 100 * min(1.0, self.cells_done / self.cells) if self.cells else 0.0
         return (
             f'<div role="progressbar" aria-label="{html.escape(self.name)}" aria-valuemin="0" '
@@ -93,8 +101,7 @@ class Tally:
             f'aria-valuetext="{text}" style="height:0.6em;max-width:32em;border-radius:0.3em;'
             'overflow:hidden;background:var(--jp-layout-color3,#bdbdbd)">'
             f'<div style="height:100%;width:{part:.1f}%;'
-            'background:var(--jp-brand-color1,#1976d2)"></div></div>'
-            f'<div style="color:var(--jp-ui-font-color1,inherit)">{text}</div>'
+            'background:var(--jp-brand-color1,#1976d2)"></div></div>' + line
         )
 
 
@@ -177,16 +184,21 @@ class Progress:
                     self._draw()
 
     def finished(self, report: SearchReport) -> None:
-        """Put the summary in the place of the progress."""
+        """Put the summary in the place of the progress.
+
+        Successive halving comes here after each round, with one report that grows.
+        """
         with self._lock:
             self._running = None
-            self._reports.append(report)
+            if not any(report is known for known in self._reports):
+                self._reports.append(report)
             self._draw(report)
 
     def close(self) -> None:
         """Leave nothing that looks as if it still ran."""
         with self._lock:
             if self._running is not None:
+                self._running.stopped = True
                 self._draw()
                 self._running = None
                 self._safely(self._wipe)

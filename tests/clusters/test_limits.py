@@ -37,7 +37,7 @@ def test_memory_is_that_of_each_worker() -> None:
 )
 def test_a_bad_wish_is_one_line_with_the_remedy(wish: dict[str, object], says: str) -> None:
     with pytest.raises(ClusterError) as raised:
-        fit_size(**wish, cpus=4, machine=8 * GIB)  # type: ignore[arg-type]  # of mixed types
+        fit_size(**wish, cpus=4, machine=8 * GIB)
     assert says in str(raised.value)
     assert "\n" not in str(raised.value)
 
