@@ -3,6 +3,7 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
+FIRST := notebooks/01-merged-grid-search.ipynb
 # A stamp is newer than what it was installed from, so a second run installs nothing.
 LAB := .venv/.installed-lab
 DEV := .venv/.installed-dev
@@ -16,10 +17,10 @@ help: ## list these commands
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-12s %s\n", $$1, $$2}'
 
 demo: $(LAB) ## run the first notebook on a cluster in this machine and say what it saved
-	@$(BIN)/python notebooks/execute.py notebooks/01-merged-grid-search.ipynb $(ARGS)
+	@$(BIN)/python notebooks/execute.py $(FIRST) $(ARGS)
 
 lab: $(LAB) ## open the notebooks in JupyterLab
-	@$(BIN)/python -m jupyterlab notebooks $(ARGS)
+	@$(BIN)/python -m jupyterlab --LabApp.default_url=/lab/tree/$(FIRST) $(ARGS)
 
 test: $(DEV) ## run all tests
 	@$(BIN)/python -m pytest $(ARGS)

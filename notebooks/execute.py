@@ -42,6 +42,7 @@ BUILD = Path(__file__).resolve().parents[1] / "build"
 _KERNEL = Config({"KernelManager": {"transport_encryption": "auto"}})
 _TICK = 0.2  # seconds between redraws of the running cell's line
 _SPARSE = 10.0  # ... and between lines where nothing can be redrawn
+_LINE = 120  # characters of a line in a log
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -199,7 +200,7 @@ def _print_summary(notebook: NotebookNode, target: Path) -> None:
     lines = {
         **summary(notebook),
         "notebook": str(target),
-        "next": "make lab opens it in JupyterLab",
+        "next": "make lab opens JupyterLab",
     }
     width = max(map(len, lines))
     print()
@@ -217,14 +218,13 @@ class _Progress:
     def __init__(self, notebook: NotebookNode, out: TextIO) -> None:
         self._out = out
         self._redraws = out.isatty()
-        code = [i for i, c in enumerate(notebook.cells) if c.cell_type == "code" and c.source]
-        self._numbers = {index: f"[{k}/{len(code)}]" for k, index in enumerate(code, 1)}
+        self._titles = _titles(notebook)
         self._heading: str | None = None
         self._note = ""
         self._started = self._printed = 0.0
 
     def start(self, cell: NotebookNode, cell_index: int) -> None:
-        self._heading = f"{self._numbers[cell_index]} {_first_line(cell.source)}"
+        self._heading = self._titles[cell_index]
         self._note = ""
         self._started = self._printed = time.monotonic()
         self._draw()
@@ -257,14 +257,14 @@ class _Progress:
 
     def _draw(self) -> None:
         if self._redraws and self._heading:
-            width = shutil.get_terminal_size().columns - 1
-            self._out.write(f"\r\x1b[K{_shorten(self._line(), width)}")
+            self._out.write(f"\r\x1b[K{self._line()}")
             self._out.flush()
 
     def _line(self) -> str:
         elapsed = time.monotonic() - self._started
         note = f"  {self._note}" if self._note else ""
-        return f"{self._heading}  {elapsed:.1f} s{note}"
+        width = shutil.get_terminal_size().columns - 1 if self._redraws else _LINE
+        return _shorten(f"{self._heading}  {elapsed:.1f} s{note}", width)
 
 
 class _Client(NotebookClient):
@@ -314,9 +314,25 @@ def _texts(msg: dict[str, Any]) -> Iterator[str]:
             yield text
 
 
-def _first_line(source: str) -> str:
-    """Return the line by which a reader knows the cell, short enough to leave room beside it."""
-    return _shorten(next(line for line in source.splitlines() if line.strip()), 40)
+def _titles(notebook: NotebookNode) -> dict[int, str]:
+    """Return the number and the title of every cell that runs, by its index.
+
+    The title is the heading that introduces the cell, or else its first line, short enough to
+    leave room beside it.
+    """
+    titles: dict[int, str] = {}
+    heading = ""
+    for index, cell in enumerate(notebook.cells):
+        lines = [line.strip() for line in cell.source.splitlines() if line.strip()]
+        if cell.cell_type == "markdown":
+            heading = next((line.lstrip("# ") for line in lines if line.startswith("#")), heading)
+        elif cell.cell_type == "code" and lines:
+            titles[index] = _shorten(heading or lines[0], 40)
+            heading = ""
+    return {
+        index: f"[{number}/{len(titles)}] {title}"
+        for number, (index, title) in enumerate(titles.items(), 1)
+    }
 
 
 def _shorten(text: str, width: int) -> str:

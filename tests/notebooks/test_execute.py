@@ -18,7 +18,9 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 def notebook_at(path: Path, *cells: str, parameters: str = "") -> Path:
     tagged = [new_code_cell(parameters, metadata={"tags": ["parameters"]})] if parameters else []
-    nb = new_notebook(cells=[new_markdown_cell("# Title"), *tagged, *map(new_code_cell, cells)])
+    nb = new_notebook(
+        cells=[new_markdown_cell("Text.\n# A title\nMore."), *tagged, *map(new_code_cell, cells)]
+    )
     nbformat.write(nb, path)
     return path
 
