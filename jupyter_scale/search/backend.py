@@ -24,6 +24,7 @@ from jupyter_scale.search.internals import (
     Parallel,
     ParallelBackendBase,
     SequentialBackend,
+    raise_dispatch_error,
 )
 from jupyter_scale.search.plan import Plan
 from jupyter_scale.search.planner import Planner
@@ -148,7 +149,8 @@ class _Session:
         start = time.perf_counter()
         report.status = "failed"
         try:
-            if self.cluster is None:
+            # scikit-learn's callbacks report to the process that they were made in
+            if self.cluster is None or any(cell.watched is not None for cell in plan.cells):
                 run_here(plan, tally, nested=self._nested)
             else:
                 self.cluster.run(plan, tally)
@@ -262,6 +264,7 @@ class Evaluation(ParallelBackendBase):  # type: ignore[misc]  # joblib is untype
     @contextmanager
     def retrieval_context(self) -> Iterator[None]:
         """Run all calls; then joblib finds every result there."""
+        raise_dispatch_error(self.parallel)
         if self._batches:
             if self._session.plan_only:
                 raise PlanOnly(self._planner.plan)

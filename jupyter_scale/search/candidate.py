@@ -13,7 +13,14 @@ from typing import Any
 from sklearn.base import clone
 from sklearn.utils import get_tags
 
-from jupyter_scale.search.identity import Unidentified, identify, unseeded, writes_input
+from jupyter_scale.search.identity import (
+    Unidentified,
+    identify,
+    identify_set,
+    plain,
+    unseeded,
+    writes_input,
+)
 from jupyter_scale.search.internals import sharable_pipeline
 
 __all__ = ["Candidate", "Candidates", "Step", "hooked_steps", "skipped"]
@@ -110,7 +117,7 @@ class Candidates:
 
     def _candidate(self, parameters: dict[str, Any]) -> Candidate:
         if not self._pipeline:
-            step = self._step("", self.estimator, parameters)
+            step = self._step("", self.estimator, parameters, final=True)
             return self._finish((), step, {path: self.seed for path in step.seeds})
         own = {k: v for k, v in parameters.items() if "__" not in k and k not in self._names}
         if own:
@@ -146,7 +153,7 @@ class Candidates:
             step = self._step(name, chosen[name], settings[name])
             seeds |= {f"{name}__{below}": self.seed for below in step.seeds}
             path += [*step.inner, step]
-        final = self._step(last, chosen[last], settings[last])
+        final = self._step(last, chosen[last], settings[last], final=True)
         seeds |= {f"{last}__{below}": self.seed for below in final.seeds}
         return self._finish((*path, *final.inner), final, seeds)
 
@@ -160,15 +167,34 @@ class Candidates:
         root = identify((first.pairwise, getattr(self.estimator, "transform_input", None)))
         return Candidate(steps, final, alone, seeds, root)
 
-    def _step(self, name: str, estimator: Any, settings: dict[str, Any]) -> Step:
+    def _step(
+        self, name: str, estimator: Any, settings: dict[str, Any], *, final: bool = False
+    ) -> Step:
+        label = f"{name}: {type(estimator).__name__}" if name else type(estimator).__name__
         try:
+            if final and settings and all(plain(*item) for item in settings.items()):
+                return self._plain_step(name, estimator, settings)
             key = (name, identify(estimator), identify(sorted(settings.items())))
-        except (Unidentified, TypeError) as error:
-            label = f"{name}: {type(estimator).__name__}" if name else type(estimator).__name__
+            if key not in self._steps:
+                self._steps[key] = self._configure(name, estimator, settings)
+        except Unidentified as error:
             return Step(label, None, str(error))
-        if key not in self._steps:
-            self._steps[key] = self._configure(name, estimator, settings)
         return self._steps[key]
+
+    def _plain_step(self, name: str, estimator: Any, settings: dict[str, Any]) -> Step:
+        """Return a final step with nothing set but plain parameters, without configuring it.
+
+        Final steps come in as many settings as there are candidates.
+        """
+        base = self._step(name, estimator, {})
+        if base.inner or base.identity is None:
+            return self._configure(name, estimator, settings)
+        if base.seeds:
+            settings = {**settings, **dict.fromkeys(base.seeds, self.seed)}
+        identity = identify_set(estimator, settings)
+        if identity is None:
+            return self._configure(name, estimator, settings)
+        return replace(base, identity=identity)
 
     def _configure(self, name: str, estimator: Any, settings: dict[str, Any]) -> Step:
         prefix = f"{name}: " if name else ""
@@ -176,7 +202,9 @@ class Candidates:
             if settings:
                 raise Unidentified(f"{prefix}{estimator!r} takes no parameters")
             return Step(f"{prefix}passthrough", identify(estimator))
-        estimator = clone(estimator).set_params(**clone(settings, safe=False))
+        estimator = clone(estimator)
+        if settings:
+            estimator.set_params(**clone(settings, safe=False))
         without = unseeded(estimator)
         seeds: list[str] = []
         if self.seed is not None and without:
@@ -190,6 +218,7 @@ class Candidates:
         else:
             try:
                 identity = identify(estimator)
+                _check_kept(estimator, settings)
             except Unidentified as error:
                 reason = str(error)
         inner = tuple(self._inner(name, estimator))
@@ -212,6 +241,14 @@ class Candidates:
             step = self._step(f"{name}__{inner_name}", inner, {})
             # what lies deeper is in hooked_steps already, what draws is named by the whole
             yield replace(step, inner=(), unseeded=(), seeds=())
+
+
+def _check_kept(estimator: Any, settings: dict[str, Any]) -> None:
+    """Refuse an estimator whose ``get_params`` does not show what was set."""
+    params = estimator.get_params(deep=False)
+    for name, value in settings.items():
+        if "__" not in name and name in params and identify(params[name]) != identify(value):
+            raise Unidentified(f"{type(estimator).__name__} does not show its {name}")
 
 
 def _pairwise(estimator: Any) -> bool:

@@ -25,7 +25,7 @@ from jupyter_scale.search.plan import Call, Cell, Plan
 from jupyter_scale.search.report import Tally
 from jupyter_scale.search.schedule import Piece, Schedule
 from jupyter_scale.search.sharing import Parcel
-from jupyter_scale.search.tasks import Bundle, Outcome, Task
+from jupyter_scale.search.tasks import Bundle, CarriedError, Outcome, Task
 
 __all__ = ["Cluster", "WorkerLost", "run_here"]
 
@@ -36,8 +36,9 @@ class WorkerLost(RuntimeError):
 
 def run_here(plan: Plan, tally: Tally, *, nested: Callable[[], Any]) -> None:
     """Run a plan in this process, one piece of work after the other."""
-    schedule = Schedule(plan)
-    task = _task(plan, schedule.entries)
+    # without steps to share, the order of scikit-learn
+    entries = Schedule(plan).entries if plan.nodes else [*plan.cells, *plan.calls]
+    task = _task(plan, entries)
     told = 0
 
     def progress(number: int, outcome: Outcome) -> None:
@@ -288,6 +289,8 @@ def _finish(outcome: Outcome) -> None:
         print(line)
     for entry in outcome.warned:
         warnings.warn_explicit(entry.message, entry.category, entry.filename, entry.lineno)
+    if isinstance(outcome.error, CarriedError):
+        raise outcome.error.revive()
     if outcome.error is not None:
         raise outcome.error
 
@@ -322,8 +325,8 @@ def _run_on_worker(
         nested=nested,
         stopped=stopped,
     )
-    if outcome.error is not None:
-        outcome.error = tasks.portable_error(outcome.error)
+    if isinstance(outcome.error, BaseException):
+        outcome.error = CarriedError.of(outcome.error)
     return outcome
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import functools
 import struct
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from hashlib import blake2b
 from typing import Any
 
@@ -20,7 +20,7 @@ import numpy as np
 from scipy import sparse
 from sklearn.base import BaseEstimator
 
-__all__ = ["Unidentified", "estimators", "identify", "is_estimator", "unseeded", "writes_input"]
+__all__ = ["Unidentified", "estimators", "forget_code", "identify", "identify_set", "is_estimator", "unseeded", "writes_input"]
 
 _SIZE = 16
 
@@ -61,6 +61,23 @@ def identify(value: Any) -> bytes:
         raise Unidentified(f"{name} cannot be identified ({error})") from error
 
 
+def identify_set(estimator: Any, settings: Mapping[str, Any]) -> bytes | None:
+    """Return the identity of an estimator as ``set_params(**settings)`` would leave it.
+
+    None where that cannot be told from the parameters alone, as for a parameter of an inner
+    estimator: then configure a clone and `identify` it.
+    """
+    known = estimator.get_params(deep=False)
+    if not (_cloned_by_parameters(estimator) and settings.keys() <= known.keys()):
+        return None
+    try:
+        return _combined(_estimator(estimator, {**known, **settings}))
+    except Unidentified:
+        raise
+    except Exception as error:
+        raise Unidentified(f"{type(estimator).__name__} cannot be identified ({error})") from error
+
+
 def is_estimator(value: Any) -> bool:
     """Tell whether `sklearn.base.clone` treats `value` as an estimator."""
     return hasattr(value, "get_params") and not isinstance(value, type)
@@ -74,6 +91,13 @@ def estimators(value: Any) -> Iterable[tuple[str, Any]]:
     for name, param in sorted(value.get_params(deep=True).items()):
         if is_estimator(param):
             yield name, param
+
+
+def plain(name: str, value: Any) -> bool:
+    """Tell whether setting a parameter bears on nothing but the parameter itself."""
+    return not is_estimator(value) and not name.lower().startswith(
+        ("copy", "inplace", "overwrite", "random_state")
+    )
 
 
 def writes_input(estimator: Any) -> str | None:
@@ -102,8 +126,12 @@ def unseeded(estimator: Any) -> list[str]:
 
 
 def _digest(value: Any) -> bytes:
+    return _combined(_parts(value))
+
+
+def _combined(parts: Iterable[Any]) -> bytes:
     hasher = blake2b(digest_size=_SIZE)
-    for part in _parts(value):
+    for part in parts:
         hasher.update(struct.pack("<q", len(part)))
         hasher.update(part)
     return hasher.digest()
@@ -119,16 +147,7 @@ def _parts(value: Any) -> Iterable[Any]:
         yield b"code"
         yield _code(value)
     elif is_estimator(value) and _cloned_by_parameters(value):
-        yield b"estimator"
-        yield _code(type(value))
-        for name, param in sorted(value.get_params(deep=False).items()):
-            yield name.encode()
-            yield _digest(param)
-        # clone carries these two besides the parameters
-        for name in ("_metadata_request", "_sklearn_output_config"):
-            if hasattr(value, name):
-                yield name.encode()
-                yield _pickle(getattr(value, name))
+        yield from _estimator(value, value.get_params(deep=False))
     elif isinstance(value, np.generic):
         yield b"scalar"
         yield value.dtype.str.encode()
@@ -140,6 +159,19 @@ def _parts(value: Any) -> Iterable[Any]:
     else:
         yield b"pickle"
         yield _pickle(value)
+
+
+def _estimator(value: Any, params: Mapping[str, Any]) -> Iterable[Any]:
+    yield b"estimator"
+    yield _code(type(value))
+    for name, param in sorted(params.items()):
+        yield name.encode()
+        yield _digest(param)
+    # clone carries these two besides the parameters
+    for name in ("_metadata_request", "_sklearn_output_config"):
+        if hasattr(value, name):
+            yield name.encode()
+            yield _pickle(getattr(value, name))
 
 
 def _is_function(value: Any) -> bool:
@@ -154,8 +186,24 @@ def _cloned_by_parameters(value: Any) -> bool:
     return own is None or own is BaseEstimator.__sklearn_clone__
 
 
+# what _code found out during one plan; the object is held so that its id stays its own
+_codes: dict[int, tuple[Any, bytes]] = {}
+
+
+def forget_code() -> None:
+    """Look at classes and functions anew: they may have been edited since the last plan."""
+    _codes.clear()
+
+
 def _code(value: Any) -> bytes:
-    """Identify a class or a function: by name where that name leads back to it."""
+    """Identify a class or a function, once during a plan."""
+    if id(value) not in _codes:
+        _codes[id(value)] = (value, _code_of(value))
+    return _codes[id(value)][1]
+
+
+def _code_of(value: Any) -> bytes:
+    """Identify code by its name where that name leads back to it, else by its pickle."""
     module = getattr(value, "__module__", None) or "numpy"
     name = getattr(value, "__qualname__", None) or value.__name__
     if module != "__main__":

@@ -29,6 +29,7 @@ __all__ = [
     "configured",
     "fit_and_score",
     "has_callbacks",
+    "raise_dispatch_error",
     "safe_split",
     "score",
     "sharable_pipeline",
@@ -90,6 +91,15 @@ def has_callbacks(estimator: Any, context: Any) -> bool:
     if not hasattr(estimator, "get_params"):
         return False
     return any(hasattr(value, "_skl_callbacks") for value in estimator.get_params().values())
+
+
+def raise_dispatch_error(parallel: Any) -> None:
+    """Raise what went wrong while joblib took the calls from scikit-learn's generator.
+
+    With ``pre_dispatch="all"`` joblib notes the error and never looks at it again.
+    """
+    if parallel._aborting:
+        parallel._raise_error_fast()
 
 
 def version() -> str:

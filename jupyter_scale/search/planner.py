@@ -11,7 +11,7 @@ from typing import Any
 from dask.sizeof import sizeof
 
 from jupyter_scale.search.candidate import Candidate, Candidates, Step
-from jupyter_scale.search.identity import Unidentified, identify
+from jupyter_scale.search.identity import Unidentified, forget_code, identify
 from jupyter_scale.search.internals import BaseSearchCV, fit_and_score, has_callbacks, unwrapped
 from jupyter_scale.search.plan import Call, Cell, Fold, Node, Plan, Ref, Setup
 
@@ -41,6 +41,7 @@ class Planner:
     """
 
     def __init__(self, *, seed: int | None = None, seeded_only: bool = False) -> None:
+        forget_code()
         self.plan = Plan()
         self.caller: Any = None
         self._seed = seed
@@ -134,7 +135,7 @@ class Planner:
         if watched:
             cell.estimator = args[0]
             cell.watched = {k: kwargs[k] for k in ("caller", "callback_ctx") if k in kwargs}
-        reason = "scikit-learn's callbacks watch each fit" if watched else candidate.alone
+        reason = "callbacks watch each fit, in this process" if watched else candidate.alone
         if reason:
             self._add_alone(cell, candidate, reason)
         else:

@@ -21,7 +21,7 @@ from jupyter_scale.search import internals
 from jupyter_scale.search.cell import Made, Reached, Store, run_cell
 from jupyter_scale.search.plan import Call, Cell, Fold, Node, Ref, Setup
 
-__all__ = ["Bundle", "Outcome", "RemoteTraceback", "Task", "Warned", "make", "portable_error", "run"]
+__all__ = ["Bundle", "CarriedError", "Outcome", "RemoteTraceback", "Task", "Warned", "make", "run"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -65,7 +65,7 @@ class Outcome:
     made: dict[int, float] = field(default_factory=dict)
     warned: list[Warned] = field(default_factory=list)
     lines: list[str] = field(default_factory=list)
-    error: BaseException | None = None
+    error: BaseException | CarriedError | None = None
     alone: list[int] = field(default_factory=list)
     """Cells that had to be run on data of their own, against the plan."""
 
@@ -222,15 +222,30 @@ def _distinct(log: list[warnings.WarningMessage]) -> list[Warned]:
     return list(found.values())
 
 
-def portable_error(error: BaseException) -> BaseException:
-    """Return an error that survives the way to the client, with its traceback as cause."""
-    text = "".join(traceback.format_exception(error))
-    try:
-        copied = cloudpickle.loads(cloudpickle.dumps(error))
-        if type(copied) is not type(error):
-            raise TypeError
-    except Exception:
-        copied = RuntimeError(f"{type(error).__name__}: {error}")
-    copied.__cause__ = RemoteTraceback(text)
-    result: BaseException = copied
-    return result
+@dataclass(frozen=True, slots=True)
+class CarriedError:
+    """An exception on its way to the client, whatever its ``__init__`` asks for."""
+
+    kind: type[BaseException]
+    args: tuple[Any, ...]
+    state: dict[str, Any]
+    text: str
+
+    @classmethod
+    def of(cls, error: BaseException) -> CarriedError:
+        """Pack an exception; one that cannot be pickled becomes a RuntimeError that quotes it."""
+        text = "".join(traceback.format_exception(error))
+        carried = cls(type(error), error.args, dict(vars(error)), text)
+        try:
+            cloudpickle.dumps(carried)
+        except Exception:
+            return cls(RuntimeError, (f"{type(error).__name__}: {error}",), {}, text)
+        return carried
+
+    def revive(self) -> BaseException:
+        """Return the exception, its traceback on the worker as its cause."""
+        error = self.kind.__new__(self.kind, *self.args)
+        error.args = self.args
+        vars(error).update(self.state)
+        error.__cause__ = RemoteTraceback(self.text)
+        return error
