@@ -99,7 +99,7 @@ class SearchReport:
 
     @property
     def fits_saved(self) -> int:
-        return self.fits_requested - self.fits_distinct
+        return self.fits_requested - max(self.fits_distinct, self.fits_done)
 
     @property
     def headline(self) -> str:

@@ -19,7 +19,7 @@ __all__ = ["Parcel", "aliased", "changed", "freeze", "private", "view"]
 
 
 def _is_frame(value: Any) -> bool:
-    return type(value).__module__.startswith("pandas.") and hasattr(value, "iloc")
+    return type(value).__module__.partition(".")[0] == "pandas" and hasattr(value, "iloc")
 
 
 def _copies_on_write() -> bool:

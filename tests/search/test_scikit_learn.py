@@ -1,0 +1,71 @@
+"""scikit-learn's own tests of its searches, as installed, run with every search merged."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+SUITES = ("test_search", "test_successive_halving", "test_validation")
+
+SEEN_FROM_OUTSIDE = {
+    # A worker has copies: what a scorer, an estimator or a registry notes there is not noted in
+    # the objects that the test holds here.
+    "test_multi_metric_search_forwards_metadata": "reads a registry that the scorers write into",
+    "test_validation_functions_routing": "reads a registry that the estimators write into",
+    "test_learning_curve_exploit_incremental_learning_routing": "reads such a registry",
+    "test_cross_val_score_score_func": "reads a list that the scorer appends to",
+    "test_base_estimator_inputs": "reads lists that the estimator appends to",
+    "test_cv_results": "its scorer draws from one generator shared by all fits",
+}
+
+
+def run_suites(folder: Path, *, on: str | None, only: list[str] | None = None) -> dict[str, str]:
+    """Run scikit-learn's tests in a process of their own; return test -> outcome."""
+    report = folder / "report.xml"
+    under = ["-p", "under_merge"] if on else []
+    select = ["-k", " or ".join(only)] if only else []
+    subprocess.run(
+        [
+            *(sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-W", "ignore"),
+            *("--rootdir", str(folder), f"--junitxml={report}", *under, *select, "--pyargs"),
+            *(f"sklearn.model_selection.tests.{suite}" for suite in SUITES),
+        ],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parent), "MERGED_ON": on or ""},
+        check=False,
+        capture_output=True,
+    )
+    outcomes: dict[str, str] = {}
+    for case in ElementTree.parse(report).iter("testcase"):
+        states = {child.tag for child in case} - {"system-out", "system-err", "properties"}
+        outcomes[case.attrib["name"]] = states.pop() if states else "passed"
+    return outcomes
+
+
+def failures_of_ours(folder: Path, on: str) -> set[str]:
+    """Return the tests that fail under the backend and pass without it."""
+    outcomes = run_suites(folder, on=on)
+    assert sum(state == "passed" for state in outcomes.values()) > 300, "the suites did not run"
+    failed = {name for name, state in outcomes.items() if state in ("failure", "error")}
+    if not failed:
+        return failed
+    plain = run_suites(folder, on=None, only=sorted({name.partition("[")[0] for name in failed}))
+    return {name for name in failed if plain[name] == "passed"}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_scikit_learns_tests_pass_in_this_process(tmp_path: Path) -> None:
+    assert failures_of_ours(tmp_path, "here") == set()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_scikit_learns_tests_pass_on_a_cluster(tmp_path: Path) -> None:
+    failed = {name.partition("[")[0] for name in failures_of_ours(tmp_path, "cluster")}
+    assert failed <= SEEN_FROM_OUTSIDE.keys()
