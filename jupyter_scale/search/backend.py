@@ -109,7 +109,12 @@ def merged(
 def nested() -> AbstractContextManager[Any]:
     """Return the context for what a cell runs: inner searches are merged too, in its own thread."""
     session = _Session(None, None, False, False, None, SequentialBackend(nesting_level=1))
-    return joblib.parallel_config(backend=MergedBackend(session, nesting_level=1))
+    return _current(MergedBackend(session, nesting_level=1))
+
+
+def _current(backend: MergedBackend) -> AbstractContextManager[Any]:
+    context: AbstractContextManager[Any] = joblib.parallel_config(backend=backend)
+    return context
 
 
 class _Session:
@@ -167,7 +172,7 @@ class _Session:
         """In this process, inner uses of joblib other than searches run as they would anyway."""
         session = _Session(None, None, False, False, None, self.before)
         level = getattr(self.before, "nesting_level", 0) or 0
-        return joblib.parallel_config(backend=MergedBackend(session, nesting_level=level))
+        return _current(MergedBackend(session, nesting_level=level))
 
     def new_report(self, planner: Planner) -> SearchReport:
         """Open the report of a search, and hang it on the search."""

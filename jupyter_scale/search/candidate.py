@@ -157,9 +157,7 @@ class Candidates:
         seeds |= {f"{last}__{below}": self.seed for below in final.seeds}
         return self._finish((*path, *final.inner), final, seeds)
 
-    def _finish(
-        self, steps: tuple[Step, ...], final: Step, seeds: dict[str, Any]
-    ) -> Candidate:
+    def _finish(self, steps: tuple[Step, ...], final: Step, seeds: dict[str, Any]) -> Candidate:
         first = (*steps, final)[0]
         alone = None
         if first.in_place:

@@ -461,9 +461,8 @@ class _Remembered:
 
 def _odd(kind: type) -> bool:
     """Tell whether instances of a class may hold state outside their ``__dict__``."""
-    return kind.__new__ is not object.__new__ or any(
-        vars(base).get("__slots__") for base in kind.__mro__
-    )
+    new: Any = kind.__new__
+    return new is not object.__new__ or any(vars(base).get("__slots__") for base in kind.__mro__)
 
 
 def _forget(estimator: Any) -> None:
@@ -511,7 +510,8 @@ def _say(*args: Any, **kwargs: Any) -> None:
 
 
 def _split(*args: Any, **kwargs: Any) -> tuple[Any, Any]:
-    return _local.sharing.split(*args, **kwargs)
+    rows: tuple[Any, Any] = _local.sharing.split(*args, **kwargs)
+    return rows
 
 
 def _score(*args: Any, **kwargs: Any) -> Any:

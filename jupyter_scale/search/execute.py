@@ -37,7 +37,9 @@ class WorkerLost(RuntimeError):
 def run_here(plan: Plan, tally: Tally, *, nested: Callable[[], Any]) -> None:
     """Run a plan in this process, one piece of work after the other."""
     # without steps to share, the order of scikit-learn
-    entries = Schedule(plan).entries if plan.nodes else [*plan.cells, *plan.calls]
+    entries: list[Cell | Call] = [*plan.cells, *plan.calls]
+    if plan.nodes:
+        entries = Schedule(plan).entries
     task = _task(plan, entries)
     told = 0
 
@@ -76,7 +78,7 @@ class Cluster:
     def __init__(self, client: Client, *, nested: Callable[[], Any]) -> None:
         self.client = client
         self._nested = nested
-        self._sent: dict[int, tuple[Any, Future]] = {}
+        self._sent: dict[int, tuple[Any, Future[Any]]] = {}
         self._asked = 0.0
         self._threads = 0
 
@@ -106,7 +108,7 @@ class Cluster:
         """
         _Run(self, plan, tally, self._nested).run()
 
-    def send(self, value: Any, *, again: bool = False) -> Future:
+    def send(self, value: Any, *, again: bool = False) -> Future[Any]:
         """Return the future of a piece of data; one object is sent once."""
         if again or id(value) not in self._sent:
             [future] = self.client.scatter([Parcel(value)], broadcast=True, hash=False)
@@ -131,8 +133,8 @@ class _Run:
         self.nested = nested
         self.schedule = Schedule(plan)
         self.bundle = Bundle(tuple(plan.setups), tuple(plan.folds))
-        self.made: dict[int, Future] = {}
-        self.under_way: dict[Future, Piece] = {}
+        self.made: dict[int, Future[Any]] = {}
+        self.under_way: dict[Future[Any], Piece] = {}
         self.waiting = as_completed(with_results=True, raise_errors=False)
         self.losses = 0
 
@@ -155,12 +157,12 @@ class _Run:
             if futures and self.client.status == "running":
                 self.client.cancel(futures, reason="the search has ended", msg=None)
 
-    def _send(self, *, again: bool = False) -> list[Future]:
+    def _send(self, *, again: bool = False) -> list[Future[Any]]:
         """Give the workers what all tasks read."""
         values = [self.bundle, *self.plan.data]
         return [self.cluster.send(value, again=again) for value in values]
 
-    def _fill(self, shared: list[Future]) -> None:
+    def _fill(self, shared: list[Future[Any]]) -> None:
         """Keep every thread busy, and as little as possible queued."""
         threads = self.cluster.threads
         while len(self.under_way) < threads + (threads + 1) // 2:
@@ -171,7 +173,7 @@ class _Run:
             self.under_way[future] = piece
             self.waiting.add(future)
 
-    def _submit(self, piece: Piece, shared: list[Future]) -> Future:
+    def _submit(self, piece: Piece, shared: list[Future[Any]]) -> Future[Any]:
         entries = self.schedule.entries[piece.start : piece.stop]
         given = None if piece.base is None else self.made[piece.base]
         if not piece.make:
@@ -183,18 +185,16 @@ class _Run:
         label = self.plan.nodes[node].label
         self.made[node] = self._send_task(_make_on_worker, task, shared, given, f"fit-{label}")
         # what comes back is small; the node itself stays on its worker
-        return self.client.submit(
-            _outcome, self.made[node], key=_key(f"made-{label}"), pure=False
-        )
+        return self.client.submit(_outcome, self.made[node], key=_key(f"made-{label}"), pure=False)
 
     def _send_task(
         self,
         function: Callable[..., Any],
         task: Task,
-        shared: list[Future],
-        given: Future | None,
+        shared: list[Future[Any]],
+        given: Future[Any] | None,
         name: str,
-    ) -> Future:
+    ) -> Future[Any]:
         return self.client.submit(
             function, task, self.nested, given, *shared, key=_key(name), pure=False
         )
@@ -215,7 +215,7 @@ class _Run:
         for node in nodes:
             del self.made[node]
 
-    def _recover(self, piece: Piece, future: Future, result: Any) -> bool:
+    def _recover(self, piece: Piece, future: Future[Any], result: Any) -> bool:
         """Deal with a task that was lost; False if the workers' data went with it."""
         error = result[1] if isinstance(result, tuple) else future.exception()
         if isinstance(error, KilledWorker):
@@ -247,7 +247,7 @@ class _Run:
         self._drop(self.schedule.done(piece))
 
 
-class _Failing(BaseEstimator):
+class _Failing(BaseEstimator):  # type: ignore[misc]  # scikit-learn is untyped
     """Stands in for a candidate that cannot be fitted, so that scikit-learn scores the failure."""
 
     def __init__(self, error: Exception) -> None:

@@ -20,7 +20,17 @@ import numpy as np
 from scipy import sparse
 from sklearn.base import BaseEstimator
 
-__all__ = ["Unidentified", "estimators", "forget_code", "identify", "identify_set", "is_estimator", "unseeded", "writes_input"]
+__all__ = [
+    "Unidentified",
+    "estimators",
+    "forget_code",
+    "identify",
+    "identify_set",
+    "is_estimator",
+    "plain",
+    "unseeded",
+    "writes_input",
+]
 
 _SIZE = 16
 
@@ -155,7 +165,7 @@ def _parts(value: Any) -> Iterable[Any]:
     elif sparse.issparse(value):
         yield b"sparse"
         yield _code(type(value))
-        yield from _parts(value.tocoo(copy=False).coords + (value.data, value.shape))
+        yield from _parts((*value.tocoo(copy=False).coords, value.data, value.shape))
     else:
         yield b"pickle"
         yield _pickle(value)

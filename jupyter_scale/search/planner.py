@@ -1,7 +1,7 @@
 """Calls -> plan: recognises ``_fit_and_score`` and finds the pieces of work that are equal.
 
-Equality is found with tries of small tuples: a node is (setup, fold, node before it, identity of the
-step), a leaf (..., identity of the final step). Called by the backend, once per joblib call.
+Equality is found in dictionaries of small tuples: a node is (setup, fold, node before it, identity
+of the step), a leaf (..., identity of the final step). Called by the backend.
 """
 
 from __future__ import annotations
@@ -228,9 +228,7 @@ class Planner:
             self._keep.append((args, options, config))  # their ids stay theirs
             X, y = self._datum(args[1]), None if args[2] is None else self._datum(args[2])
             self._setups[key] = len(self.plan.setups)
-            self.plan.setups.append(
-                Setup(args[0], X, y, options, config, list(filters))
-            )
+            self.plan.setups.append(Setup(args[0], X, y, options, config, list(filters)))
             self._candidates.append(
                 Candidates(estimator, seed=self._seed, seeded_only=self._seeded_only)
             )

@@ -1,7 +1,7 @@
 """What a search did: counts per step, seconds spent and saved, where it ran.
 
-`SearchReport` is one search (or one evaluation such as ``cross_validate``), `Report` all of those in
-a `merged` context. Both are plain data that can be pickled with the search they hang on.
+`SearchReport` is one search (or one evaluation such as ``cross_validate``), `Report` all of those
+in a `merged` context. Both are plain data that can be pickled with the search they hang on.
 """
 
 from __future__ import annotations
@@ -11,7 +11,15 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from jupyter_scale.search.plan import Cell, Plan, StepCount, note_lines, table_html, table_lines
+from jupyter_scale.search.plan import (
+    Call,
+    Cell,
+    Plan,
+    StepCount,
+    note_lines,
+    table_html,
+    table_lines,
+)
 from jupyter_scale.search.tasks import Outcome
 
 __all__ = ["Recorder", "Report", "SearchReport"]
@@ -25,13 +33,13 @@ class Recorder(Protocol):
     """
 
     def planned(self, plan: Plan) -> None:
-        """Work was planned; a search may plan several times (successive halving)."""
+        """Learn of a plan; a search may plan several times (successive halving)."""
 
     def done(self, cells: int, fits: int) -> None:
-        """So many more cells and fits are done."""
+        """Count so many more cells and fits as done."""
 
     def finished(self, report: SearchReport) -> None:
-        """The plan is done, has failed, or was interrupted: see ``report.status``."""
+        """Take leave of a search that is done, has failed or was interrupted (its status)."""
 
 
 @dataclass(slots=True, eq=False)
@@ -155,7 +163,8 @@ class Tally:
         self.results: dict[int, object] = {}
         self._report = report
         self._recorder = recorder
-        self._entries = {entry.number: entry for entry in [*plan.cells, *plan.calls]}
+        entries: list[Cell | Call] = [*plan.cells, *plan.calls]
+        self._entries = {entry.number: entry for entry in entries}
         self._uses = Counter(number for cell in plan.cells for number in cell.path)
         self._answers = Counter(plan.copies.values())
 

@@ -265,9 +265,7 @@ class Schedule:
             for depth in range(common, len(path)):
                 node = path[depth]
                 parent = open_[-1] if open_ else None
-                branch = Branch(
-                    node if isinstance(node, int) else None, parent, depth, place
-                )
+                branch = Branch(node if isinstance(node, int) else None, parent, depth, place)
                 (parent.children if parent else roots).append(branch)
                 open_.append(branch)
             open_[-1].direct += 1

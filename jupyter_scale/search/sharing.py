@@ -9,6 +9,7 @@ included (`Parcel`), because the order of summation, and so the last bit of a sc
 from __future__ import annotations
 
 import copy
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -23,8 +24,7 @@ def _is_frame(value: Any) -> bool:
 
 
 def _copies_on_write() -> bool:
-    import pandas
-
+    pandas = sys.modules["pandas"]  # whoever holds a frame has imported it
     return int(pandas.__version__.partition(".")[0]) >= 3
 
 
@@ -138,9 +138,7 @@ def _same_layout(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     return result
 
 
-def _strided(
-    contiguous: np.ndarray[Any, Any], strides: tuple[int, ...]
-) -> np.ndarray[Any, Any]:
+def _strided(contiguous: np.ndarray[Any, Any], strides: tuple[int, ...]) -> np.ndarray[Any, Any]:
     """Lay the elements of a contiguous array out in memory with the given strides."""
     if contiguous.dtype.hasobject or any(stride == 0 for stride in strides):
         return contiguous

@@ -185,15 +185,11 @@ def _in_setup(
 ) -> dict[str, Any]:
     setup = bundle.setups[cell.setup]
     run_it = internals.configured(run_cell, setup.config, setup.warning_filters)
-    result: dict[str, Any] = run_it(
-        cell, setup, bundle.folds[cell.fold], data, store, **options
-    )
+    result: dict[str, Any] = run_it(cell, setup, bundle.folds[cell.fold], data, store, **options)
     return result
 
 
-def _run_call(
-    call: Call, data: Mapping[int, Any], warned: list[warnings.WarningMessage]
-) -> Any:
+def _run_call(call: Call, data: Mapping[int, Any], warned: list[warnings.WarningMessage]) -> Any:
     def value(argument: Any) -> Any:
         return data[argument.number] if isinstance(argument, Ref) else argument
 
