@@ -96,7 +96,12 @@ class Magics:
 
 
 def _status() -> str:
-    cluster = clusters.current()
+    cluster, other = clusters.current(), clusters.other()
+    if cluster is None and other is not None:
+        return (
+            f"Cluster: your own Dask client of {other.scheduler_info()['address']}\n"
+            "Next: begin a cell with %%scale, which uses it; %scale up starts another."
+        )
     if cluster is None:
         return (
             "No cluster is running.\n"
@@ -123,10 +128,10 @@ def _up(arguments: Arguments) -> str:
 
 
 def _present() -> Client | None:
-    """Return the client of the running cluster; close a dead one."""
+    """Return the client of the running cluster, ours or the user's; close a dead one of ours."""
     cluster = clusters.current()
     if cluster is None:
-        return None
+        return clusters.other()
     state = cluster.ready()
     if state.alive:
         return cluster.client

@@ -138,6 +138,12 @@ seen, merging()"""
     assert run(code).result == ([False], True)
 
 
+def test_a_run_that_the_kernel_cancelled_is_left(run: Any) -> None:
+    # ipykernel's words for it: the run has ended, and there is no result.
+    code = "%%scale --local\nget_ipython().events.trigger('post_run_cell', None)\nmerging()"
+    assert run(code).result is False
+
+
 def test_a_silent_cell_is_left_too(run: Any, shell: Any) -> None:
     assert run("%%scale --local\nquiet = merging()", silent=True).success
     assert shell.user_ns["quiet"] is True

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import nbformat
@@ -203,6 +205,16 @@ def test_down_closes_it(ready: Any) -> None:
     assert "No cluster is running.\nNext: " in ready.run("%scale").text()
 
 
+def test_a_client_of_the_users_own_is_used(ready: Any) -> None:
+    ready.run("%scale down")
+    assert ready.run("own = distributed.Client(processes=False, dashboard_address=None)")
+    assert "Cluster: your own Dask client of inproc://" in ready.run("%scale").text()
+    ran = ready.run("%%scale -o report\nsearch.fit(X, y)")
+    assert (ran.status, ran.text()) == ("ok", "")
+    assert ready.run("report.searches[0].cells_done").value == "4"
+    ready.run("own.close()")
+
+
 @pytest.mark.parametrize("end", ["kill", "shutdown", "restart"])
 def test_no_worker_outlives_the_kernel(new_kernel: Callable[[], Any], end: str) -> None:
     kernel = new_kernel()
@@ -233,3 +245,31 @@ def test_a_notebook_keeps_a_static_summary_and_a_plan_is_no_error(tmp_path: Any)
     assert stream.text.startswith("Started a local cluster: ")
     assert "progressbar" not in summary.data["text/html"]
     assert "GridSearchCV" in summary.data["text/plain"]
+
+
+def test_an_interrupted_start_leaves_no_worker_and_can_be_repeated(
+    new_kernel: Callable[[], Any],
+) -> None:
+    kernel = new_kernel()
+    owner = psutil.Process(kernel.pid())
+
+    def started() -> list[psutil.Process]:
+        return [p for p in owner.children(recursive=True) if "spawn_main" in " ".join(p.cmdline())]
+
+    def interrupt() -> None:
+        while not started():
+            time.sleep(0.02)
+        # As the kernel's manager does, which belongs to another thread.
+        os.killpg(os.getpgid(owner.pid), signal.SIGINT)
+
+    with ThreadPoolExecutor(1) as pool:
+        interrupted = pool.submit(interrupt)
+        ran = kernel.run("%scale up --workers 2 --memory 1GiB")
+        interrupted.result(30)
+    assert ran.status == "error"
+    assert ran.reply["ename"] == "KeyboardInterrupt"
+    assert gone(started())
+    assert "No cluster is running" in kernel.run("%scale").text()
+    again = kernel.run("%scale up --workers 2 --memory 1GiB")
+    assert again.text().startswith("Started a local cluster: 2 workers")
+    assert len(workers(kernel)) == 2

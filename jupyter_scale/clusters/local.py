@@ -9,23 +9,25 @@ cluster that is a process of its own takes this place later, behind the same fun
 
 from __future__ import annotations
 
+import asyncio
 import atexit
 import logging
 import os
+import signal
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from multiprocessing import resource_tracker
 from threading import RLock
 from typing import Any
 
 import dask
-from distributed import Client, LocalCluster, Nanny, Security, Status
+from distributed import Client, LocalCluster, Nanny, Security, Status, default_client
 
 from jupyter_scale.clusters.limits import ClusterError, Size
 
 # A restarted worker is back in about 3 s on a slow machine.
 PATIENCE = 20.0
-_PRELOAD = "jupyter_scale.clusters.uninterrupted"
 
 _lock = RLock()
 _current: Cluster | None = None
@@ -60,7 +62,12 @@ def _environment_kept(names: Iterable[str]) -> Iterator[None]:
 
 
 class _Nanny(Nanny):
-    """A nanny that leaves the environment as it was, also when it restarts a worker."""
+    """A nanny that leaves the environment as it was, whose worker no interrupt reaches.
+
+    Jupyter interrupts a kernel by a signal to its whole process group. The workers stay
+    in that group, so that they are killed with it, but an interrupt is not theirs: the
+    kernel cancels their work, and a worker that died would cost what it holds.
+    """
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -69,6 +76,11 @@ class _Nanny(Nanny):
         self.pre_spawn_env["DASK_LOGGING__DISTRIBUTED"] = "critical"
 
     async def instantiate(self) -> Status:
+        # A process inherits what its parent's thread blocks. This is the event loop's
+        # thread, where Python handles no signals anyway; starting multiprocessing's
+        # resource tracker would unblock them again, so it starts first.
+        resource_tracker.ensure_running()
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         with _environment_kept([*self.pre_spawn_env, "__DASK_PARENT_PID"]):
             status: Status = await super().instantiate()
             return status
@@ -82,8 +94,23 @@ class _LocalCluster(LocalCluster):
             super().__init__(**options)  # type: ignore[no-untyped-call]  # distributed's
         except BaseException:
             with suppress(Exception):
-                self.close(timeout=5)
+                self.sync(self._abandon, callback_timeout=PATIENCE)  # type: ignore[no-untyped-call]  # distributed's
             raise
+
+    async def _abandon(self) -> None:
+        """Close what a broken-off start has begun.
+
+        Nannies go on starting in the event loop, and the cluster does not count them
+        yet: wait for each, so that no process is born after its nanny was closed.
+        """
+        while self.status == Status.starting:
+            await asyncio.sleep(0.01)
+        for worker in list(self._created):
+            with suppress(Exception):
+                await worker
+            with suppress(Exception):
+                await worker.close()
+        await self._close()  # type: ignore[no-untyped-call]  # distributed's
 
 
 @dataclass(frozen=True)
@@ -131,7 +158,6 @@ class Cluster:
                 security=Security.temporary(),
                 dashboard_address="127.0.0.1:0",
                 worker_class=_Nanny,
-                preload=[_PRELOAD, *dask.config.get("distributed.worker.preload")],
                 silence_logs=logging.CRITICAL,
             )
         except (OSError, RuntimeError, TimeoutError) as error:
@@ -204,6 +230,16 @@ def start(size: Size) -> Cluster:
 def current() -> Cluster | None:
     """Return the cluster of this process, dead or alive, or None."""
     return _current
+
+
+def other() -> Client | None:
+    """Return the running client that the user made current by themselves, or None."""
+    try:
+        client: Client = default_client()
+    except ValueError:
+        return None
+    ours = _current is not None and client is _current.client
+    return None if ours or client.status != "running" else client
 
 
 def close() -> bool:
