@@ -24,20 +24,20 @@ from typing import Literal
 
 Source = Literal["auto", "newsgroups", "docstrings"]
 
-PACKAGES = ("python", "numpy", "scipy", "sklearn", "dask", "distributed", "IPython", "bokeh")
-"""The labels of the docstring corpus; "python" is the standard library."""
+PACKAGES = ("scipy", "sklearn", "python", "numpy", "bokeh", "dask", "IPython", "distributed")
+"""The labels of the docstring corpus, from many to few; "python" is the standard library."""
 
 NEWSGROUPS = (
-    "comp.graphics",
-    "comp.sys.mac.hardware",
-    "rec.autos",
-    "rec.sport.hockey",
     "sci.med",
     "sci.space",
+    "rec.autos",
+    "rec.sport.hockey",
+    "comp.graphics",
+    "comp.sys.mac.hardware",
     "soc.religion.christian",
     "talk.politics.guns",
 )
-"""As many groups as packages, so that the two corpora are the same size of task."""
+"""As many groups as packages."""
 
 MIN_WORDS, MAX_WORDS = 100, 300
 """Short docstrings are joined up to the first number, long ones cut at the second."""
@@ -48,7 +48,7 @@ _NOT_TEXT = frozenset({"tests", "test", "idlelib", "site-packages", "dist-packag
 
 def load(
     n_per_class: int = 300,
-    categories: Sequence[str] | None = None,
+    categories: int | Sequence[str] = 8,
     *,
     source: Source | None = None,
 ) -> tuple[list[str], list[str], str]:
@@ -58,9 +58,9 @@ def load(
     ----------
     n_per_class : int, default=300
         At most this many documents of each label; fewer are a prefix of more.
-    categories : sequence of str, optional
+    categories : int or sequence of str, default=8
         The labels to load: newsgroups, or names of installed packages ("python" is the standard
-        library). By default eight of either kind; "auto" falls back only for these.
+        library); or how many of `NEWSGROUPS` or `PACKAGES`. "auto" falls back only for a number.
     source : {"auto", "newsgroups", "docstrings"}, optional
         "auto" prefers 20 newsgroups and falls back to docstrings. By default the environment
         variable ``JUPYTER_SCALE_CORPUS``, or else "auto".
@@ -91,16 +91,20 @@ def load(
     if chosen not in ("auto", "newsgroups", "docstrings"):
         raise ValueError(f"source {chosen!r}: use 'auto', 'newsgroups' or 'docstrings'")
     why = ""
-    if chosen != "docstrings" and not set(categories or ()).intersection(PACKAGES):
+    if chosen != "docstrings" and not set(_names(categories, ())).intersection(PACKAGES):
         try:
-            texts = _newsgroups(categories or NEWSGROUPS)
+            texts = _newsgroups(_names(categories, NEWSGROUPS))
             return _labelled(texts, n_per_class, "20 newsgroups, without headers and quotes")
         except OSError as error:
-            if chosen == "newsgroups" or categories:
+            if chosen == "newsgroups" or not isinstance(categories, int):
                 raise
             why = f"; 20 newsgroups cannot be had here ({error})"
-    texts = {name: _passages(_root(name)) for name in categories or PACKAGES}
+    texts = {name: _passages(_root(name)) for name in _names(categories, PACKAGES)}
     return _labelled(texts, n_per_class, f"docstrings of installed packages{why}")
+
+
+def _names(categories: int | Sequence[str], known: Sequence[str]) -> Sequence[str]:
+    return known[:categories] if isinstance(categories, int) else categories
 
 
 def _labelled(

@@ -32,7 +32,7 @@ def test_docstrings_are_enough_text_for_a_search():
     per_label = Counter(labels)
     assert len(documents) == len(labels) >= 2000
     assert set(per_label) == set(corpus.PACKAGES)
-    assert min(per_label.values()) >= 200
+    assert min(per_label.values()) >= 200  # the smallest package
     lengths = [len(document.split()) for document in documents]
     assert min(lengths) >= corpus.MIN_WORDS
     assert max(lengths) <= corpus.MAX_WORDS
@@ -50,6 +50,12 @@ def test_the_order_is_fixed_and_fewer_documents_are_a_prefix():
     assert again == more
     assert fewer == more[:10] + more[30:40]
     assert labels == ["numpy"] * 10 + ["dask"] * 10
+
+
+def test_two_labels_are_enough_text_too():
+    documents, labels, _ = corpus.load(1000, 2, source="docstrings")
+    assert Counter(labels) == dict.fromkeys(corpus.PACKAGES[:2], 1000)
+    assert sum(len(document.split()) for document in documents) / len(documents) > 150
 
 
 def test_packages_are_read_not_imported():
