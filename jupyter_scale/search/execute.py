@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 from uuid import uuid4
 
+from dask.sizeof import sizeof
 from distributed import Client, Future, as_completed, get_worker
 from distributed.client import FutureCancelledError
 from distributed.scheduler import KilledWorker
@@ -28,6 +29,11 @@ from jupyter_scale.search.sharing import Parcel
 from jupyter_scale.search.tasks import Bundle, CarriedError, Outcome, Task
 
 __all__ = ["Cluster", "WorkerLost", "run_here"]
+
+
+IN_GRAPH = 4 * 2**20
+"""Bytes of data that the scheduler can be asked to hold on to."""
+ATTEMPTS = 5
 
 
 class WorkerLost(RuntimeError):
@@ -111,9 +117,22 @@ class Cluster:
     def send(self, value: Any, *, again: bool = False) -> Future[Any]:
         """Return the future of a piece of data; one object is sent once."""
         if again or id(value) not in self._sent:
-            [future] = self.client.scatter([Parcel(value)], broadcast=True, hash=False)
-            self._sent[id(value)] = (value, future)
+            self._sent[id(value)] = (value, self._place(Parcel(value)))
         return self._sent[id(value)][1]
+
+    def _place(self, parcel: Parcel) -> Future[Any]:
+        if _size(parcel.value) <= IN_GRAPH:
+            # as the result of a task it can be had again when its holders are lost
+            return self.client.submit(_given, parcel, key=_key("data"), pure=False)
+        for attempt in range(ATTEMPTS):
+            try:
+                future: Future[Any] = self.client.scatter(parcel, broadcast=True, hash=False)
+                return future
+            except OSError:  # a worker was lost on the way
+                if attempt == ATTEMPTS - 1:
+                    raise
+                self.client.wait_for_workers(1, timeout=60)
+        raise AssertionError("unreachable")
 
     def forget(self) -> None:
         """Drop the data from the workers."""
@@ -295,6 +314,15 @@ def _finish(outcome: Outcome) -> None:
         raise outcome.error
 
 
+def _size(value: Any) -> int:
+    """Estimate the bytes of a piece of data."""
+    if isinstance(value, Bundle):
+        rows = [part for fold in value.folds for part in (fold.train, fold.test)]
+        params = [dict(setup.options.get("fit_params") or {}) for setup in value.setups]
+        return int(sizeof(rows) + sizeof(params))
+    return int(sizeof(value))
+
+
 def _key(name: str) -> str:
     slug = "".join(c if c.isalnum() else "-" for c in name.lower()).strip("-")
     return f"{slug}-{uuid4().hex}"
@@ -344,6 +372,10 @@ def _make_on_worker(
         given[0] if given else None,
         nested=nested,
     )
+
+
+def _given(parcel: Parcel) -> Parcel:
+    return parcel
 
 
 def _outcome(made: tuple[dict[int, Made], Outcome]) -> Outcome:

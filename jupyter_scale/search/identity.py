@@ -124,15 +124,36 @@ def writes_input(estimator: Any) -> str | None:
 
 
 def unseeded(estimator: Any) -> list[str]:
-    """Return the parameters (``random_state`` paths) of an estimator that hold no seed."""
+    """Return the parameters (``random_state`` paths) of what draws without a seed."""
     if not is_estimator(estimator):
         return []
-    params = estimator.get_params(deep=True)
-    return sorted(
-        name
-        for name, value in params.items()
-        if value is None and name.rpartition("__")[2] == "random_state"
-    )
+    paths = []
+    for path, part in estimators(estimator):
+        params = part.get_params(deep=False)
+        if "random_state" in params and params["random_state"] is None and _draws(part, params):
+            paths.append(f"{path}__random_state".lstrip("_"))
+    return paths
+
+
+def _draws(estimator: Any, params: Mapping[str, Any]) -> bool:
+    """Tell whether an estimator uses its ``random_state``; if in doubt, yes."""
+    for name, drawing in _DRAWS.get(type(estimator).__name__, {}).items():
+        return params.get(name) in drawing
+    return True
+
+
+# scikit-learn's estimators that draw for some values of a parameter only (their documentation of
+# random_state says which)
+_DRAWS: dict[str, dict[str, tuple[Any, ...]]] = {
+    "ElasticNet": {"selection": ("random",)},
+    "Lasso": {"selection": ("random",)},
+    "LogisticRegression": {"solver": ("liblinear", "sag", "saga")},
+    "NuSVC": {"probability": (True,)},
+    "PCA": {"svd_solver": ("auto", "arpack", "randomized")},
+    "Ridge": {"solver": ("sag", "saga")},
+    "RidgeClassifier": {"solver": ("sag", "saga")},
+    "SVC": {"probability": (True,)},
+}
 
 
 def _digest(value: Any) -> bytes:
