@@ -21,7 +21,8 @@ import platform
 import statistics
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -31,6 +32,7 @@ import dask_ml.model_selection
 import joblib
 import numpy as np
 from distributed import Client, LocalCluster
+from joblib.externals.loky import get_reusable_executor
 from sklearn.base import clone
 from sklearn.feature_extraction.text import CountVectorizer, TfidfTransformer
 from sklearn.linear_model import SGDClassifier
@@ -107,6 +109,7 @@ def measure(data: Data, *, workers: int, rounds: int) -> dict[str, Timing]:
     """Run every contender once a round, after a warm-up on a few documents."""
     few, _ = _documents(80, labels=2)
     with (  # whose nannies give each worker one BLAS thread
+        _loky_ends(),
         LocalCluster(
             n_workers=workers,
             threads_per_worker=1,
@@ -243,6 +246,15 @@ def as_json(timings: dict[str, Timing], options: argparse.Namespace, description
         },
         indent=2,
     )
+
+
+@contextmanager
+def _loky_ends() -> Iterator[None]:
+    """End scikit-learn's worker processes, which joblib would keep for later."""
+    try:
+        yield
+    finally:
+        get_reusable_executor().shutdown(wait=True)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import psutil
 import pytest
 import text_grid
 from text_grid import DASK_ML, FLOOR, OURS, SKLEARN, Timing
@@ -31,6 +32,8 @@ def test_a_small_run_measures_equal_scores(capsys: pytest.CaptureFixture[str]):
         (OURS, DASK_ML, SKLEARN, FLOOR), 1
     )
     assert set(found["ratios"]) == {SKLEARN, DASK_ML}
+    commands = [" ".join(child.cmdline()) for child in psutil.Process().children()]
+    assert all("resource_tracker" in command for command in commands), commands
 
 
 def test_a_ratio_below_its_target_fails_the_check():
