@@ -11,6 +11,7 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Any
 from uuid import uuid4
 
@@ -222,10 +223,10 @@ class _Run:
         """Take what a task found."""
         self.tally.add(outcome)
         for number, seconds in outcome.made.items():
-            self.schedule.learn(self.plan.nodes[number].label, seconds)
+            self.schedule.durations.learn(self.plan.nodes[number].kind, seconds)
         numbers = {entry.number: entry for entry in self.schedule.entries[piece.start : piece.stop]}
         for number, seconds in outcome.seconds.items():
-            self.schedule.learn(numbers[number].label, seconds)
+            self.schedule.durations.learn(numbers[number].kind, seconds)
         _finish(outcome)
         unneeded = self.schedule.made(piece) if piece.make else self.schedule.done(piece)
         self._drop(unneeded)
@@ -284,8 +285,9 @@ def _failed(entry: Cell | Call, plan: Plan, error: BaseException) -> Outcome:
     )
     if isinstance(entry, Call):
         raise lost
-    alone = Cell(entry.number, entry.setup, entry.fold, None, entry.progress, labels=entry.labels)
-    alone.alone, alone.estimator = True, _Failing(lost)
+    alone = replace(
+        entry, parameters=None, path=(), alone=True, estimator=_Failing(lost), watched=None
+    )
     outcome = tasks.run(
         Task(cells=(alone,)),
         Bundle(tuple(plan.setups), tuple(plan.folds)),

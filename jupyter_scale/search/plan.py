@@ -48,6 +48,7 @@ class Node:
     """A transformer fitted on the training part of a fold, after the steps before it."""
 
     number: int
+    kind: int
     label: str
     parent: int | None
     setup: int
@@ -63,6 +64,7 @@ class Cell:
     """One candidate on one fold."""
 
     number: int
+    kind: int
     setup: int
     fold: int
     parameters: dict[str, Any] | None
@@ -98,6 +100,7 @@ class Call:
     """A call that is not ``_fit_and_score``; a `Ref` stands for a large argument."""
 
     number: int
+    kind: int
     function: Callable[..., Any]
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
@@ -125,7 +128,7 @@ class StepCount:
         return self.requested - self.distinct
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class Plan:
     """The distinct pieces of work of a batch of calls.
 
@@ -144,6 +147,8 @@ class Plan:
     unshared, unseeded : dict of str to int
         Why something is not shared, and which steps draw without a seed; each with the
         number of cells concerned.
+    kinds : list of str
+        The step of each kind of work: what differs by the fold alone is of one kind.
     """
 
     name: str = "search"
@@ -159,6 +164,7 @@ class Plan:
     counts: dict[str, list[int]] = field(default_factory=dict)
     unshared: dict[str, int] = field(default_factory=dict)
     unseeded: dict[str, int] = field(default_factory=dict)
+    kinds: list[str] = field(default_factory=list)
 
     @property
     def n_cells(self) -> int:
@@ -183,6 +189,8 @@ class Plan:
 
     def __str__(self) -> str:
         return "\n".join([self.headline, *table_lines(self.steps), *self.notes])
+
+    __repr__ = __str__
 
     @property
     def headline(self) -> str:

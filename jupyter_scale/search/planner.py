@@ -53,6 +53,7 @@ class Planner:
         self._folds: dict[tuple[int, int], int] = {}
         self._nodes: dict[tuple[Any, ...], int] = {}
         self._leaves: dict[tuple[Any, ...], int] = {}
+        self._kinds: dict[tuple[Any, ...], int] = {}
         self._known: dict[int, Candidate] = {}
         self._last: tuple[int, Any] = (-1, None)
         self._keep: list[Any] = []
@@ -83,6 +84,7 @@ class Planner:
         self.plan.calls.append(
             Call(
                 number,
+                self._kind(label),
                 function,
                 tuple(self._refer(value) for value in args),
                 {name: self._refer(value) for name, value in kwargs.items()},
@@ -123,6 +125,7 @@ class Planner:
         watched = self._watched[setup] or bool(getattr(context, "_callbacks", None))
         cell = Cell(
             number,
+            0,
             setup,
             self._fold(kwargs["train"], kwargs["test"]),
             parameters,
@@ -145,12 +148,14 @@ class Planner:
         cell.alone = True
         cell.labels = tuple(step.label for step in (*candidate.steps, candidate.final))
         self._not_shared(reason)
+        cell.kind = self._kind(cell.label, cell.labels)
         for label in cell.labels:
             self._count(label, 1)
         self.plan.cells.append(cell)
 
     def _add_shared(self, cell: Cell, candidate: Candidate) -> None:
         before: Any = (cell.setup, cell.fold, candidate.root)
+        kind: Any = (cell.setup, candidate.root)
         path: list[int] = []
         labels: list[str] = []
         known = True
@@ -162,11 +167,13 @@ class Planner:
                 self._count(step.label, 1)
                 labels.append(step.label)
                 continue
-            node, new = self._node(cell, before, path, step)
+            kind = self._kind(step.label, kind, step.identity)
+            node, new = self._node(cell, before, path, step, kind)
             self._count(step.label, int(new))
             path.append(node)
             before = node
         cell.path, cell.labels = tuple(path), (*labels, candidate.final.label)
+        cell.kind = self._kind(cell.label, kind, candidate.final.identity, *labels)
         if known and candidate.final.identity is None:
             self._not_shared(candidate.final.reason or "")
             known = False
@@ -180,7 +187,17 @@ class Planner:
         self._count(candidate.final.label, 1)
         self.plan.cells.append(cell)
 
-    def _node(self, cell: Cell, before: Any, path: list[int], step: Step) -> tuple[int, bool]:
+    def _kind(self, label: str, *settings: Any) -> int:
+        """Return the kind of a step in some setting, whatever the fold."""
+        key = (label, *settings)
+        if key not in self._kinds:
+            self._kinds[key] = len(self._kinds)
+            self.plan.kinds.append(label)
+        return self._kinds[key]
+
+    def _node(
+        self, cell: Cell, before: Any, path: list[int], step: Step, kind: int
+    ) -> tuple[int, bool]:
         # without metadata routing, fit parameters reach a step by its name
         name = step.label if self.plan.setups[cell.setup].options.get("fit_params") else None
         key = (before, step.identity, name)
@@ -190,6 +207,7 @@ class Planner:
         self.plan.nodes.append(
             Node(
                 number,
+                kind,
                 step.label,
                 path[-1] if path else None,
                 cell.setup,

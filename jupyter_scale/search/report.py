@@ -42,7 +42,7 @@ class Recorder(Protocol):
         """Take leave of a search that is done, has failed or was interrupted (its status)."""
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class SearchReport:
     """What one search planned, did and saved.
 
@@ -131,11 +131,13 @@ class SearchReport:
     def __str__(self) -> str:
         return "\n".join([self.headline, *table_lines(self.steps), *self.notes])
 
+    __repr__ = __str__
+
     def _repr_html_(self) -> str:
         return table_html(self.headline, self.steps, self.notes)
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class Report:
     """All searches of a `merged` context, in the order of their start."""
 
@@ -143,6 +145,8 @@ class Report:
 
     def __str__(self) -> str:
         return "\n\n".join(map(str, self.searches)) or "no search ran"
+
+    __repr__ = __str__
 
     def _repr_html_(self) -> str:
         return "".join(search._repr_html_() for search in self.searches) or html.escape(str(self))

@@ -2,16 +2,20 @@
 
 The plan is a forest: per fold, the nodes and below them the cells. A piece is a whole subtree, a
 node to be made for several pieces, or some of the cells directly below a made node. Depth first
-keeps few intermediate results alive; pieces shrink as the remaining work does (guided
-self-scheduling), so that the cores end together. Pure: no cluster, no clock.
+keeps few intermediate results alive; the longest subtrees start first, and pieces shrink as the
+remaining work does (guided self-scheduling), so that the cores end together. Pure: no cluster, no
+clock.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_left, insort
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
+import numpy as np
+from numpy.typing import NDArray
+
+from jupyter_scale.search.durations import Durations
 from jupyter_scale.search.plan import Call, Cell, Plan
 
 __all__ = ["Piece", "Schedule"]
@@ -35,8 +39,6 @@ class Branch:
     """Entries that need nothing more than this node; they come first in the range."""
     children: list[Branch] = field(default_factory=list)
     made: bool = False
-    counted: bool = True
-    """The fit of the node is part of what remains."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -77,12 +79,17 @@ class Schedule:
             *sorted(plan.cells, key=lambda cell: (cell.fold, cell.setup, cell.path)),
             *plan.calls,
         ]
-        self._labels: dict[str, int] = {}
-        self._seconds: list[float] = []
-        self._counts: list[int] = []
-        self._totals = self._index()
-        self._stack: list[Branch | Piece] = list(reversed(self._forest()))
+        self.durations = Durations(plan.kinds)
+        self._entry_kinds = np.array([entry.kind for entry in self.entries], dtype=np.intp)
+        self._node_kinds = np.array([node.kind for node in plan.nodes], dtype=np.intp)
+        self._node_places = self._first_places()
+        self._due = np.ones(len(plan.nodes), dtype=bool)
+        # what nothing is made for yet, in any order; and what goes on from where the work is
+        self._pool: list[Branch] = list(reversed(self._forest()))
+        self._stack: list[Branch | Piece] = []
         self._needed: dict[int, int] = {}
+        self._stale = True
+        self._learned = 0
         self._running = 0.0
         self._left = len(self.entries)
 
@@ -92,12 +99,6 @@ class Schedule:
         return self._left == 0
 
     # -- what the schedule learns
-
-    def learn(self, label: str, seconds: float) -> None:
-        """Note how long a fit of a step took."""
-        number = self._labels[label]
-        self._seconds[number] += seconds
-        self._counts[number] += 1
 
     def made(self, piece: Piece) -> Iterable[int]:
         """Note that a piece has made its node; return the nodes no longer needed."""
@@ -127,12 +128,11 @@ class Schedule:
     def _mark(self, branch: Branch, *, made: bool) -> None:
         """Note that a branch's node, and those before it, are made (or lost)."""
         place: Branch | None = branch
-        while place is not None and place.node is not None and place.counted == made:
-            label = self._labels[self.plan.nodes[place.node].label]
-            self._totals[label].move(place.start, due=not made)
-            place.counted = not made
+        while place is not None and place.node is not None and self._due[place.node] == made:
+            self._due[place.node] = not made
             place = place.parent
         branch.made = made
+        self._stale = True
 
     def halve(self, piece: Piece) -> None:
         """Take back a piece of several entries that ended its workers, to find the culprit."""
@@ -164,19 +164,21 @@ class Schedule:
 
     def next(self, *, threads: int) -> Piece | None:
         """Return the next piece for a cluster of so many threads, or None for now."""
+        self._refresh()
         limit = self._limit(threads)
-        while self._stack:
-            item = self._stack.pop()
+        while self._stack or self._pool:
+            item = self._stack.pop() if self._stack else self._pool.pop()
             if isinstance(item, Piece):
                 return self._some(item, limit, threads)
             if self._fits(item.start, item.stop, limit, threads):
                 return self._start(Piece(item, item.start, item.stop, _base(item)))
             if item.node is not None and not item.made:
                 return self._start(_making(item))
-            self._stack += reversed(item.children)
+            base = _base(item)
+            (self._pool if base is None else self._stack).extend(reversed(item.children))
+            self._sort_pool()
             if item.direct:
-                end = item.start + item.direct
-                self._stack.append(Piece(item, item.start, end, _base(item)))
+                self._stack.append(Piece(item, item.start, item.start + item.direct, base))
         return None
 
     def _some(self, piece: Piece, limit: float, threads: int) -> Piece:
@@ -209,44 +211,53 @@ class Schedule:
         return max(1, min(PROBE, len(self.entries) // (ROUNDS * threads)))
 
     def _limit(self, threads: int) -> float:
+        waiting: list[Branch | Piece] = [*self._stack, *self._pool]
         remaining = self._running + sum(
-            self._cost(item.start, item.stop) or 0.0 for item in self._stack
+            self._cost(item.start, item.stop) or 0.0 for item in waiting
         )
         return min(LONGEST, max(SHORTEST, remaining / (ROUNDS * threads)))
 
     def _cost(self, start: int, stop: int) -> float | None:
         """Estimate the seconds of a range of entries; None if a step is unknown."""
-        cost = 0.0
-        for label, total in enumerate(self._totals):
-            fits = total(start, stop)
-            if fits and not self._counts[label]:
-                return None
-            if fits:
-                cost += fits * self._seconds[label] / self._counts[label]
-        return cost
+        if self._unknown[stop] - self._unknown[start]:
+            return None
+        return float(self._costs[stop] - self._costs[start])
+
+    def _refresh(self) -> None:
+        """Estimate anew, when enough was learned since the last time."""
+        news = self.durations.learned - self._learned
+        if not self._stale and news <= self.durations.learned // 20:
+            return
+        self._stale, self._learned = False, self.durations.learned
+        seconds = self.durations.estimates()
+        costs = seconds[self._entry_kinds] if self.entries else np.zeros(0)
+        due = self._due
+        np.add.at(costs, self._node_places[due], seconds[self._node_kinds[due]])
+        unknown = np.isnan(costs)
+        self._unknown = np.concatenate([[0], np.cumsum(unknown)])
+        self._costs = np.concatenate([[0.0], np.cumsum(np.where(unknown, 0.0, costs))])
+        self._sort_pool()
+
+    def _sort_pool(self) -> None:
+        """Put the longest last, where it is taken from: short ones fill up the end."""
+
+        def seconds(branch: Branch) -> float:
+            cost = self._cost(branch.start, branch.stop)
+            return np.inf if cost is None else cost
+
+        self._pool.sort(key=seconds)
 
     # -- the forest
 
-    def _index(self) -> list[_Occurrences]:
-        """Note for each label where in the order of entries its fits fall due."""
-        places: list[list[int]] = []
-
-        def note(label: str, place: int) -> None:
-            if label not in self._labels:
-                self._labels[label] = len(places)
-                places.append([])
-                self._seconds.append(0.0)
-                self._counts.append(0)
-            places[self._labels[label]].append(place)
-
-        seen: set[int] = set()
-        for place, entry in enumerate(self.entries):
-            for number in entry.path if isinstance(entry, Cell) else ():
-                if number not in seen:
-                    seen.add(number)
-                    note(self.plan.nodes[number].label, place)
-            note(entry.label, place)
-        return [_Occurrences(label) for label in places]
+    def _first_places(self) -> NDArray[np.intp]:
+        """Return for each node the first entry that needs it, in the order of entries."""
+        places = np.zeros(len(self.plan.nodes), dtype=np.intp)
+        for place in range(len(self.entries) - 1, -1, -1):
+            entry = self.entries[place]
+            if isinstance(entry, Cell):
+                for number in entry.path:
+                    places[number] = place
+        return places
 
     def _forest(self) -> list[Branch]:
         roots: list[Branch] = []
@@ -272,25 +283,6 @@ class Schedule:
         for branch in open_:
             branch.stop = len(self.entries)
         return roots
-
-
-class _Occurrences:
-    """Counts how many of some sorted places lie in a range."""
-
-    __slots__ = ("places",)
-
-    def __init__(self, places: list[int]) -> None:
-        self.places = places
-
-    def __call__(self, start: int, stop: int) -> int:
-        return bisect_left(self.places, stop) - bisect_left(self.places, start)
-
-    def move(self, place: int, *, due: bool) -> None:
-        """Add or remove one occurrence."""
-        if due:
-            insort(self.places, place)
-        else:
-            del self.places[bisect_left(self.places, place)]
 
 
 def _base(branch: Branch | None) -> int | None:

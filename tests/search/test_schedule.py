@@ -89,14 +89,14 @@ class Simulation:
         self.fit({n for cell in entries if isinstance(cell, Cell) for n in cell.path} - have)
         for entry in entries:
             self.scored.append(entry.number)
-            self.schedule.learn(entry.label, seconds(entry.label))
+            self.schedule.durations.learn(entry.kind, seconds(entry.label))
         self.held -= set(self.schedule.done(piece))
 
     def fit(self, nodes: set[int]) -> None:
         self.fitted += nodes
         for node in nodes:
-            label = self.plan.nodes[node].label
-            self.schedule.learn(label, seconds(label))
+            kind, label = self.plan.nodes[node].kind, self.plan.nodes[node].label
+            self.schedule.durations.learn(kind, seconds(label))
 
 
 def path_to(plan: Plan, node: int | None) -> list[int]:
@@ -156,8 +156,8 @@ def test_the_culprit_is_found_by_halving() -> None:
     culprit = schedule.entries[37].number
     failed: list[int] = []
     done: list[int] = []
-    for label in SECONDS:
-        schedule.learn(next(k for k in work.counts if k.startswith(label)), 0.001)
+    for kind in range(len(work.kinds)):
+        schedule.durations.learn(kind, 0.001)
     while not schedule.finished:
         piece = schedule.next(threads=1)
         assert piece is not None
