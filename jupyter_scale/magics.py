@@ -22,6 +22,8 @@ from jupyter_scale.command import CELL, Arguments, complete, help_text, parse
 if TYPE_CHECKING:
     from IPython.core.completer import SimpleMatcherResult
 
+# what workers import while they wait for the first search
+WORK = ("jupyter_scale.search",)
 _ATTRIBUTE = "_jupyter_scale"
 _LINE = re.compile(r"\s*(%%?)scale[ \t]+(.*)$")
 
@@ -122,7 +124,7 @@ def _up(arguments: Arguments) -> str:
         cluster = clusters.current()
         if cluster is not None and cluster.size == size and cluster.state().alive:
             return f"Already running: {cluster.state().text}"
-        return f"Started a local cluster: {clusters.start(size).state().text}"
+        return f"Started a local cluster: {clusters.start(size, WORK).state().text}"
     except clusters.ClusterError as error:
         raise UsageError(str(error)) from None
 
@@ -142,7 +144,7 @@ def _present() -> Client | None:
 
 def _started() -> Client:
     try:
-        cluster = clusters.start(clusters.fit_size())
+        cluster = clusters.start(clusters.fit_size(), WORK)
     except clusters.ClusterError as error:
         raise UsageError(str(error)) from None
     print(f"Started a local cluster: {cluster.size}. %scale down closes it.")

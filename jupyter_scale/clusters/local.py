@@ -17,12 +17,21 @@ import signal
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from importlib import import_module
 from multiprocessing import resource_tracker
 from threading import RLock
 from typing import Any
 
 import dask
-from distributed import Client, LocalCluster, Nanny, Security, Status, default_client
+from distributed import (
+    Client,
+    LocalCluster,
+    Nanny,
+    Security,
+    Status,
+    default_client,
+    fire_and_forget,
+)
 
 from jupyter_scale.clusters.limits import ClusterError, Size
 
@@ -139,6 +148,9 @@ class Cluster:
     ----------
     size : Size
         As returned by `fit_size`.
+    modules : iterable of str
+        What each worker imports while it has nothing else to do: scikit-learn takes a
+        second, which the first search need not wait for.
 
     Raises
     ------
@@ -146,7 +158,7 @@ class Cluster:
         When it cannot be started; nothing stays behind.
     """
 
-    def __init__(self, size: Size) -> None:
+    def __init__(self, size: Size, modules: Iterable[str] = ()) -> None:
         self.size = size
         try:
             self._cluster: Any = _LocalCluster(
@@ -167,6 +179,11 @@ class Cluster:
             ) from error
         try:
             self.client = Client(self._cluster)
+            for worker in self._cluster.scheduler.workers:
+                for module in modules:
+                    name = f"import-{module}-{worker}"
+                    future = self.client.submit(import_module, module, key=name, workers=worker)
+                    fire_and_forget(future)  # type: ignore[no-untyped-call]  # distributed's
         except BaseException:
             self._cluster.close(timeout=5)
             raise
@@ -208,8 +225,8 @@ class Cluster:
                 self._cluster.close(timeout=10)
 
 
-def start(size: Size) -> Cluster:
-    """Start the cluster of this process.
+def start(size: Size, modules: Iterable[str] = ()) -> Cluster:
+    """Start the cluster of this process; see `Cluster` for the parameters.
 
     Raises
     ------
@@ -223,7 +240,7 @@ def start(size: Size) -> Cluster:
                 f"A cluster is running already: {_current.size}. Close it first: %scale down"
             )
         close()
-        _current = Cluster(size)
+        _current = Cluster(size, modules)
         return _current
 
 

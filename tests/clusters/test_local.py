@@ -102,6 +102,18 @@ def test_a_killed_worker_comes_back(cluster: Cluster) -> None:
     assert cluster.client.submit(os.getpid).result() != pid
 
 
+def imported(module: str) -> bool:
+    return module in sys.modules
+
+
+def test_workers_import_what_they_will_need() -> None:
+    cluster = clusters.start(fit_size(2, memory="1GiB"), ["sklearn.pipeline"])
+    try:
+        wait_for(lambda: all(cluster.client.run(imported, "sklearn.pipeline").values()))
+    finally:
+        clusters.close()
+
+
 def test_a_stopped_scheduler_is_noticed_and_closed_quickly(cluster: Cluster) -> None:
     cluster._cluster.sync(cluster._cluster.scheduler.close)
     assert not cluster.state().alive
