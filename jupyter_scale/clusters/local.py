@@ -179,11 +179,11 @@ class Cluster:
             ) from error
         try:
             self.client = Client(self._cluster)
-            for worker in self._cluster.scheduler.workers:
+            for worker in self.client.nthreads():
                 for module in modules:
                     name = f"import-{module}-{worker}"
                     future = self.client.submit(import_module, module, key=name, workers=worker)
-                    fire_and_forget(future)  # type: ignore[no-untyped-call]  # distributed's
+                    fire_and_forget(future)
         except BaseException:
             self._cluster.close(timeout=5)
             raise
