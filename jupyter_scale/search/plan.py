@@ -235,7 +235,7 @@ def table_html(headline: str, steps: tuple[StepCount, ...], notes: list[str]) ->
     )
     remarks = "".join(f"<li>{html.escape(note)}</li>" for note in notes)
     return (
-        "<table><caption style='caption-side:top;text-align:left'>"
+        "<table><caption style='caption-side:top;text-align:left;white-space:nowrap'>"
         f"{html.escape(headline)}</caption><thead><tr><th scope='col'>step</th>"
         "<th scope='col'>scikit-learn</th><th scope='col'>merged</th><th scope='col'>saved</th>"
         f"</tr></thead><tbody>{rows}</tbody></table>" + (f"<ul>{remarks}</ul>" if remarks else "")
