@@ -15,15 +15,11 @@ and the cell is run again alone, undisturbed.
 from __future__ import annotations
 
 import copy
-import functools
 import threading
 import time
-import traceback
-import types
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sklearn.base import clone
@@ -31,10 +27,12 @@ from sklearn.utils import get_tags
 
 from jupyter_scale.search import internals
 from jupyter_scale.search.candidate import hooked_steps
-from jupyter_scale.search.plan import Cell, Fold, Node, Setup
+from jupyter_scale.search.memory import Memory, Remembered, forget
+from jupyter_scale.search.plan import Cell, Fold, Setup
 from jupyter_scale.search.sharing import Parcel, aliased, changed, freeze, private, view
+from jupyter_scale.search.store import Made, Store
 
-__all__ = ["Made", "NotShared", "Reached", "Store", "run_cell"]
+__all__ = ["NotShared", "Reached", "run_cell"]
 
 
 class NotShared(BaseException):
@@ -43,65 +41,6 @@ class NotShared(BaseException):
 
 class Reached(BaseException):
     """The node that the cell was run for is made; the rest of the cell is not wanted."""
-
-
-@dataclass(slots=True, eq=False)
-class Made:
-    """A node's result: the fitted transformer and what it made of the fold.
-
-    `train` is what ``fit_transform`` returned; `again` what ``transform`` returns for the training
-    rows (not always the same); `test` for the test rows. None: not made.
-    """
-
-    transformer: Any = None
-    train: Parcel | None = None
-    test: Parcel | None = None
-    again: Parcel | None = None
-    fit_seconds: float = 0.0
-    test_seconds: float = 0.0
-    alias: bool = False
-    """The outputs may share memory with the fold's own rows."""
-    error: Exception | None = None
-    trace: types.TracebackType | None = None
-    not_shared: bool = False
-
-    def without_train(self) -> Made:
-        """Return what the cells below a later node still need of this one."""
-        return replace(self, train=None)
-
-    def portable(self) -> Made:
-        """Return this result as it can travel: tracebacks as text."""
-        if self.error is not None and self.trace is not None:
-            lines = "".join(traceback.format_tb(self.trace))
-            self.error.add_note(f"(fitted once for all candidates that share it)\n{lines}")
-        return replace(self, trace=None)
-
-
-@dataclass(slots=True, eq=False)
-class Store:
-    """What a task knows: folds cut and nodes made, by number; and what it made itself."""
-
-    nodes: Mapping[int, Node]
-    made: dict[int, Made] = field(default_factory=dict)
-    fresh: dict[int, float] = field(default_factory=dict)
-    """Seconds that each node made here took."""
-    alone: list[int] = field(default_factory=list)
-    """Cells run on data of their own although the plan had them share."""
-    _splits: dict[tuple[Any, ...], tuple[Any, Any]] = field(default_factory=dict)
-
-    def keep(self, cell: Cell) -> None:
-        """Drop what this cell, and with it all later ones, has no use for."""
-        for number in self.made.keys() - set(cell.path):
-            del self.made[number]
-        for key in [key for key in self._splits if key[0] != cell.fold]:
-            del self._splits[key]
-
-    def split(self, key: tuple[Any, ...], cut: Callable[[], tuple[Any, Any]]) -> tuple[Any, Any]:
-        """Return the frozen rows of a fold, cut once."""
-        if key not in self._splits:
-            X, y = cut()
-            self._splits[key] = (freeze(X), freeze(y))
-        return self._splits[key]
 
 
 def run_cell(
@@ -217,7 +156,7 @@ class _Sharing:
         self._handed: dict[int, tuple[Any, str, int | None]] = {}
         self._rows: dict[str, Any] = {}
         self._y: Any = None
-        self._memories: list[_Memory] = []
+        self._memories: list[Memory] = []
         self._elapsed = [0.0]
         self.fit_seconds = 0.0
         self.test_seconds = 0.0
@@ -262,11 +201,11 @@ class _Sharing:
         """Put this sharing in the place of the Pipelines' memory."""
         if not self.cell.path:
             return
-        memories: dict[int, _Memory] = {}
+        memories: dict[int, Memory] = {}
         numbers = iter(self.cell.path)
         for pipeline, _, _ in hooked_steps(estimator):
             if id(pipeline) not in memories:
-                memories[id(pipeline)] = _Memory(self, pipeline)
+                memories[id(pipeline)] = Memory(self, pipeline)
             memories[id(pipeline)].numbers.append(next(numbers, None))
         self._memories = list(memories.values())
 
@@ -279,7 +218,7 @@ class _Sharing:
         """Leave no trace of the sharing in an estimator that is returned."""
         self.scored()
         for memory in self._memories:
-            _forget(memory.pipeline)
+            forget(memory.pipeline)
 
     # -- the steps
 
@@ -350,7 +289,7 @@ class _Sharing:
         inner, self.fit_seconds = self.fit_seconds - inner, inner
         if before is None and changed(given, self._rows["train"]):
             return Made(not_shared=True)
-        _forget(fitted)
+        forget(fitted)
         made = Made(
             fitted,
             Parcel(freeze(output)),
@@ -391,7 +330,7 @@ class _Sharing:
             return made.transformer
         copied = copy.copy(made.transformer) if _odd(kind) else object.__new__(kind)
         copied.__dict__.update(made.transformer.__dict__)
-        copied.__dict__["transform"] = _Remembered(self, number, upstream, made, copied)
+        copied.__dict__["transform"] = Remembered(self, number, upstream, made, copied)
         return copied
 
     def answer(self, number: int, upstream: int | None, made: Made, X: Any) -> Any:
@@ -412,68 +351,10 @@ class _Sharing:
         return value
 
 
-class _Memory:
-    """Stands in for a Pipeline's ``memory`` while a cell is fitted."""
-
-    location = None  # as without memory: the Pipeline fits the transformer itself, not a clone
-
-    def __init__(self, sharing: _Sharing, pipeline: Any) -> None:
-        self.sharing = sharing
-        self.pipeline = pipeline
-        self.original = pipeline.memory
-        self.numbers: list[int | None] = []
-        self._asked = 0
-        pipeline.memory = self
-
-    def cache(self, function: Callable[..., Any], ignore: Any = None) -> Callable[..., Any]:
-        """Return `function`, a Pipeline's fit of a step, answered from the shared nodes."""
-        return functools.partial(self._step, function)
-
-    def _step(
-        self, function: Callable[..., Any], transformer: Any, X: Any, y: Any, **options: Any
-    ) -> tuple[Any, Any]:
-        number = self.numbers[self._asked] if self._asked < len(self.numbers) else None
-        self._asked += 1
-        return self.sharing.step(number, function, transformer, X, y, options)
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
-        return copy.deepcopy(self.original, memo)
-
-
-class _Remembered:
-    """``transform`` of a shared transformer."""
-
-    def __init__(
-        self, sharing: _Sharing, number: int, upstream: int | None, made: Made, transformer: Any
-    ) -> None:
-        self._about = (number, upstream, made)
-        self._sharing = sharing
-        self._transformer = transformer
-
-    def __call__(self, X: Any, *args: Any, **params: Any) -> Any:
-        if not args and not params:
-            answer = self._sharing.answer(*self._about, X)
-            if answer is not None:
-                return answer
-        kind = type(self._transformer)
-        return kind.transform.__get__(self._transformer, kind)(X, *args, **params)
-
-
 def _odd(kind: type) -> bool:
     """Tell whether instances of a class may hold state outside their ``__dict__``."""
     new: Any = kind.__new__
     return new is not object.__new__ or any(vars(base).get("__slots__") for base in kind.__mro__)
-
-
-def _forget(estimator: Any) -> None:
-    """Take the remembered answers, and the stand-in memory, out of a Pipeline."""
-    if isinstance(getattr(estimator, "__dict__", {}).get("transform"), _Remembered):
-        del estimator.__dict__["transform"]
-    if isinstance(estimator, internals.Pipeline):
-        if isinstance(estimator.memory, _Memory):
-            estimator.memory = estimator.memory.original
-        for _, step in estimator.steps:
-            _forget(step)
 
 
 def _transformed(transformer: Any, rows: Parcel | None, *, in_place: bool) -> Parcel | None:

@@ -16,13 +16,12 @@ from typing import Any
 from uuid import uuid4
 
 from dask.sizeof import sizeof
-from distributed import Client, Future, as_completed, get_worker
+from distributed import Client, Future, as_completed
 from distributed.client import FutureCancelledError
 from distributed.scheduler import KilledWorker
 from sklearn.base import BaseEstimator
 
-from jupyter_scale.search import tasks
-from jupyter_scale.search.cell import Made
+from jupyter_scale.search import tasks, worker
 from jupyter_scale.search.plan import Call, Cell, Plan
 from jupyter_scale.search.report import Tally
 from jupyter_scale.search.schedule import Piece, Schedule
@@ -124,7 +123,7 @@ class Cluster:
     def _place(self, parcel: Parcel) -> Future[Any]:
         if _size(parcel.value) <= IN_GRAPH:
             # as the result of a task it can be had again when its holders are lost
-            return self.client.submit(_given, parcel, key=_key("data"), pure=False)
+            return self.client.submit(worker.hold, parcel, key=_key("data"), pure=False)
         for attempt in range(ATTEMPTS):
             try:
                 future: Future[Any] = self.client.scatter(parcel, broadcast=True, hash=False)
@@ -198,14 +197,20 @@ class _Run:
         given = None if piece.base is None else self.made[piece.base]
         if not piece.make:
             task = _task(self.plan, entries)
-            return self._send_task(_run_on_worker, task, shared, given, f"score-{entries[0].label}")
+            return self._send_task(
+                worker.run_on_worker, task, shared, given, f"score-{entries[0].label}"
+            )
         node = piece.branch.node
         assert node is not None
         task = _task(self.plan, entries[:1], until=node)
         label = self.plan.nodes[node].label
-        self.made[node] = self._send_task(_make_on_worker, task, shared, given, f"fit-{label}")
+        self.made[node] = self._send_task(
+            worker.make_on_worker, task, shared, given, f"fit-{label}"
+        )
         # what comes back is small; the node itself stays on its worker
-        return self.client.submit(_outcome, self.made[node], key=_key(f"made-{label}"), pure=False)
+        return self.client.submit(
+            worker.outcome_of, self.made[node], key=_key(f"made-{label}"), pure=False
+        )
 
     def _send_task(
         self,
@@ -328,57 +333,3 @@ def _size(value: Any) -> int:
 def _key(name: str) -> str:
     slug = "".join(c if c.isalnum() else "-" for c in name.lower()).strip("-")
     return f"{slug}-{uuid4().hex}"
-
-
-# -- on the worker
-
-
-def _run_on_worker(
-    task: Task,
-    nested: Callable[[], Any],
-    given: tuple[dict[int, Made], Outcome] | None,
-    bundle: Parcel,
-    *data: Parcel,
-) -> Outcome:
-    worker = get_worker()
-    key = worker.get_current_task()
-
-    def stopped() -> bool:
-        state = worker.state.tasks.get(key)
-        return state is None or state.state in ("cancelled", "resumed")
-
-    outcome = tasks.run(
-        task,
-        bundle.value,
-        {number: parcel.value for number, parcel in enumerate(data)},
-        given[0] if given else None,
-        nested=nested,
-        stopped=stopped,
-    )
-    if isinstance(outcome.error, BaseException):
-        outcome.error = CarriedError.of(outcome.error)
-    return outcome
-
-
-def _make_on_worker(
-    task: Task,
-    nested: Callable[[], Any],
-    given: tuple[dict[int, Made], Outcome] | None,
-    bundle: Parcel,
-    *data: Parcel,
-) -> tuple[dict[int, Made], Outcome]:
-    return tasks.make(
-        task,
-        bundle.value,
-        {number: parcel.value for number, parcel in enumerate(data)},
-        given[0] if given else None,
-        nested=nested,
-    )
-
-
-def _given(parcel: Parcel) -> Parcel:
-    return parcel
-
-
-def _outcome(made: tuple[dict[int, Made], Outcome]) -> Outcome:
-    return made[1]

@@ -11,7 +11,6 @@ import types
 from collections.abc import Callable
 from typing import Any
 
-import sklearn
 from joblib.parallel import FallbackToBackend, ParallelBackendBase, SequentialBackend
 from sklearn.model_selection import _validation
 from sklearn.model_selection._search import BaseSearchCV
@@ -100,8 +99,3 @@ def raise_dispatch_error(parallel: Any) -> None:
     """
     if parallel._aborting:
         parallel._raise_error_fast()
-
-
-def version() -> str:
-    """Return the installed scikit-learn's version."""
-    return str(sklearn.__version__)

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ["Call", "Cell", "Fold", "Node", "Plan", "Ref", "Setup", "StepCount"]
+__all__ = ["Call", "Cell", "Counted", "Fold", "Node", "Plan", "Ref", "Setup", "StepCount"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -128,8 +128,28 @@ class StepCount:
         return self.requested - self.distinct
 
 
+class Counted:
+    """Something with fits per step: [requested, distinct] or [requested, distinct, done]."""
+
+    __slots__ = ()
+
+    counts: dict[str, list[int]]
+
+    @property
+    def steps(self) -> tuple[StepCount, ...]:
+        return tuple(StepCount(label, *count) for label, count in self.counts.items())
+
+    @property
+    def fits_requested(self) -> int:
+        return sum(step.requested for step in self.steps)
+
+    @property
+    def fits_distinct(self) -> int:
+        return sum(step.distinct for step in self.steps)
+
+
 @dataclass(slots=True, eq=False, repr=False)
-class Plan:
+class Plan(Counted):
     """The distinct pieces of work of a batch of calls.
 
     Attributes
@@ -170,18 +190,6 @@ class Plan:
     def n_cells(self) -> int:
         """Number of (candidate, fold) pairs, equal ones counted each."""
         return self.n_calls
-
-    @property
-    def steps(self) -> tuple[StepCount, ...]:
-        return tuple(StepCount(label, *count) for label, count in self.counts.items())
-
-    @property
-    def fits_requested(self) -> int:
-        return sum(step.requested for step in self.steps)
-
-    @property
-    def fits_distinct(self) -> int:
-        return sum(step.distinct for step in self.steps)
 
     @property
     def fits_saved(self) -> int:

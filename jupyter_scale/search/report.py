@@ -14,8 +14,8 @@ from typing import Protocol
 from jupyter_scale.search.plan import (
     Call,
     Cell,
+    Counted,
     Plan,
-    StepCount,
     note_lines,
     table_html,
     table_lines,
@@ -43,7 +43,7 @@ class Recorder(Protocol):
 
 
 @dataclass(slots=True, eq=False, repr=False)
-class SearchReport:
+class SearchReport(Counted):
     """What one search planned, did and saved.
 
     Attributes
@@ -87,19 +87,6 @@ class SearchReport:
         for mine, theirs in ((self.unshared, plan.unshared), (self.unseeded, plan.unseeded)):
             for key, cells in theirs.items():
                 mine[key] = mine.get(key, 0) + cells
-
-    @property
-    def steps(self) -> tuple[StepCount, ...]:
-        """Fits per step, in the order of the Pipeline."""
-        return tuple(StepCount(label, *count) for label, count in self.counts.items())
-
-    @property
-    def fits_requested(self) -> int:
-        return sum(step.requested for step in self.steps)
-
-    @property
-    def fits_distinct(self) -> int:
-        return sum(step.distinct for step in self.steps)
 
     @property
     def fits_done(self) -> int:

@@ -18,8 +18,9 @@ from typing import Any
 import cloudpickle
 
 from jupyter_scale.search import internals
-from jupyter_scale.search.cell import Made, Reached, Store, run_cell
+from jupyter_scale.search.cell import Reached, run_cell
 from jupyter_scale.search.plan import Call, Cell, Fold, Node, Ref, Setup
+from jupyter_scale.search.store import Made, Store
 
 __all__ = ["Bundle", "CarriedError", "Outcome", "RemoteTraceback", "Task", "Warned", "make", "run"]
 
@@ -124,7 +125,7 @@ def run(
                 before = sum(store.fresh.values())
                 store.keep(cell)
                 outcome.results[current] = _in_setup(
-                    cell, bundle, data, store, until=task.until, say=tell, warned=warned
+                    cell, bundle, data, store, say=tell, warned=warned
                 )
                 own = time.perf_counter() - start - (sum(store.fresh.values()) - before)
                 outcome.seconds[current] = max(own, 0.0)
@@ -137,8 +138,6 @@ def run(
                 outcome.results[current] = _run_call(call, data, warned)
                 outcome.seconds[current] = time.perf_counter() - start
                 progress(current, outcome)
-    except Reached:
-        pass
     except Exception as error:
         outcome.error = error
     outcome.made = dict(store.fresh)

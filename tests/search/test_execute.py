@@ -21,6 +21,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
+from workers import two_workers
 
 from jupyter_scale import SearchReport, merged
 
@@ -65,12 +66,7 @@ class Fatal(ClassifierMixin, BaseEstimator):
 @pytest.fixture
 def fragile() -> Iterator[Client]:
     """A cluster of its own, whose workers may die."""
-    with (
-        LocalCluster(
-            n_workers=2, threads_per_worker=1, dashboard_address="127.0.0.1:0", host="127.0.0.1"
-        ) as cluster,
-        Client(cluster) as client,
-    ):
+    with two_workers() as client:
         yield client
 
 

@@ -9,7 +9,8 @@ import os
 from collections.abc import Iterator
 
 import pytest
-from distributed import Client, LocalCluster
+from distributed import Client
+from workers import two_workers
 
 import jupyter_scale
 
@@ -19,12 +20,7 @@ def cluster_client() -> Iterator[Client | None]:
     if os.environ.get("MERGED_ON") != "cluster":
         yield None
         return
-    with (
-        LocalCluster(
-            n_workers=2, threads_per_worker=1, dashboard_address="127.0.0.1:0", host="127.0.0.1"
-        ) as cluster,
-        Client(cluster) as client,
-    ):
+    with two_workers() as client:
         yield client
 
 

@@ -1,0 +1,73 @@
+"""The shared pieces of work that a task knows: nodes made, folds cut."""
+
+from __future__ import annotations
+
+import traceback
+import types
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from jupyter_scale.search.plan import Cell, Node
+from jupyter_scale.search.sharing import Parcel, freeze
+
+__all__ = ["Made", "Store"]
+
+
+@dataclass(slots=True, eq=False)
+class Made:
+    """A node's result: the fitted transformer and what it made of the fold.
+
+    `train` is what ``fit_transform`` returned; `again` what ``transform`` returns for the training
+    rows (not always the same); `test` for the test rows. None: not made.
+    """
+
+    transformer: Any = None
+    train: Parcel | None = None
+    test: Parcel | None = None
+    again: Parcel | None = None
+    fit_seconds: float = 0.0
+    test_seconds: float = 0.0
+    alias: bool = False
+    """The outputs may share memory with the fold's own rows."""
+    error: Exception | None = None
+    trace: types.TracebackType | None = None
+    not_shared: bool = False
+
+    def without_train(self) -> Made:
+        """Return what the cells below a later node still need of this one."""
+        return replace(self, train=None)
+
+    def portable(self) -> Made:
+        """Return this result as it can travel: tracebacks as text."""
+        if self.error is not None and self.trace is not None:
+            lines = "".join(traceback.format_tb(self.trace))
+            self.error.add_note(f"(fitted once for all candidates that share it)\n{lines}")
+        return replace(self, trace=None)
+
+
+@dataclass(slots=True, eq=False)
+class Store:
+    """What a task knows: folds cut and nodes made, by number; and what it made itself."""
+
+    nodes: Mapping[int, Node]
+    made: dict[int, Made] = field(default_factory=dict)
+    fresh: dict[int, float] = field(default_factory=dict)
+    """Seconds that each node made here took."""
+    alone: list[int] = field(default_factory=list)
+    """Cells run on data of their own although the plan had them share."""
+    _splits: dict[tuple[Any, ...], tuple[Any, Any]] = field(default_factory=dict)
+
+    def keep(self, cell: Cell) -> None:
+        """Drop what this cell, and with it all later ones, has no use for."""
+        for number in self.made.keys() - set(cell.path):
+            del self.made[number]
+        for key in [key for key in self._splits if key[0] != cell.fold]:
+            del self._splits[key]
+
+    def split(self, key: tuple[Any, ...], cut: Callable[[], tuple[Any, Any]]) -> tuple[Any, Any]:
+        """Return the frozen rows of a fold, cut once."""
+        if key not in self._splits:
+            X, y = cut()
+            self._splits[key] = (freeze(X), freeze(y))
+        return self._splits[key]
