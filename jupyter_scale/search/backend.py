@@ -149,11 +149,11 @@ class _Session:
         """Run what a planner has collected; return the results by call number."""
         plan = planner.plan
         report.plan(plan)
-        self.recorder.planned(plan)
         tally = Tally(plan, report, self.recorder)
         start = time.perf_counter()
         report.status = "failed"
         try:
+            self.recorder.planned(plan)
             # scikit-learn's callbacks report to the process that they were made in
             if self.cluster is None or any(cell.watched is not None for cell in plan.cells):
                 run_here(plan, tally, nested=self._nested)
