@@ -274,6 +274,7 @@ class _Client(NotebookClient):
         super().__init__(notebook, **options)
         self._progress = progress
         self.interrupted = False
+        self._interrupting: asyncio.Task[Any] | None = None
         self.on_notebook_start = self.take_signals
 
     def take_signals(self, notebook: NotebookNode) -> None:
@@ -288,7 +289,8 @@ class _Client(NotebookClient):
             if self.interrupted and running:
                 running.cancel()
             elif self.km:
-                loop.create_task(ensure_async(self.km.interrupt_kernel()))
+                # held, because the loop itself keeps no task alive
+                self._interrupting = loop.create_task(ensure_async(self.km.interrupt_kernel()))
             self.interrupted = True
 
         for number in (signal.SIGINT, signal.SIGTERM):

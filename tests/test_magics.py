@@ -161,8 +161,13 @@ def test_a_question_mark_shows_the_help(ready: Any) -> None:
 
 
 def test_an_interrupt_leaves_the_cell_and_the_cluster_usable(ready: Any) -> None:
+    again = 0.0
+
     def interrupt(message: dict[str, Any]) -> None:
-        if message["msg_type"] == "display_data":
+        # A signal can be lost on its way to a kernel; people press again after a while.
+        nonlocal again
+        if "display_data" in message["msg_type"] and time.monotonic() > again:
+            again = time.monotonic() + 15
             ready.manager.interrupt_kernel()
 
     before = [process.pid for process in workers(ready)]
