@@ -285,12 +285,18 @@ class _Client(NotebookClient):
         """
         loop, running = asyncio.get_running_loop(), asyncio.current_task()
 
+        async def insist() -> None:
+            # KeyboardInterrupt is lost where it is raised in a finalizer; asyncio.run ends this
+            while True:
+                await ensure_async(self.km.interrupt_kernel())
+                await asyncio.sleep(_PATIENCE)
+
         def interrupt() -> None:
             if self.interrupted and running:
                 running.cancel()
             elif self.km:
                 # held, because the loop itself keeps no task alive
-                self._interrupting = loop.create_task(ensure_async(self.km.interrupt_kernel()))
+                self._interrupting = loop.create_task(insist())
             self.interrupted = True
 
         for number in (signal.SIGINT, signal.SIGTERM):
