@@ -29,6 +29,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 import nbformat
+from jupyter_client import KernelManager
 from jupyter_core.utils import ensure_async
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
@@ -41,6 +42,7 @@ BUILD = Path(__file__).resolve().parents[1] / "build"
 # Keys for the kernel's ports, where it can use them; without them it warns on every start.
 _KERNEL = Config({"KernelManager": {"transport_encryption": "auto"}})
 _TICK = 0.2  # seconds between redraws of the running cell's line
+_PATIENCE = 20.0  # seconds until a cell that was interrupted is interrupted again
 _SPARSE = 10.0  # ... and between lines where nothing can be redrawn
 _LINE = 120  # characters of a line in a log
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
@@ -285,10 +287,10 @@ class _Client(NotebookClient):
         """
         loop, running = asyncio.get_running_loop(), asyncio.current_task()
 
-        async def insist() -> None:
+        async def insist(kernel: KernelManager) -> None:
             # KeyboardInterrupt is lost where it is raised in a finalizer; asyncio.run ends this
             while True:
-                await ensure_async(self.km.interrupt_kernel())
+                await ensure_async(kernel.interrupt_kernel())
                 await asyncio.sleep(_PATIENCE)
 
         def interrupt() -> None:
@@ -296,7 +298,7 @@ class _Client(NotebookClient):
                 running.cancel()
             elif self.km:
                 # held, because the loop itself keeps no task alive
-                self._interrupting = loop.create_task(insist())
+                self._interrupting = loop.create_task(insist(self.km))
             self.interrupted = True
 
         for number in (signal.SIGINT, signal.SIGTERM):

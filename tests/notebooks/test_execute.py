@@ -79,8 +79,8 @@ def test_an_interrupt_reaches_the_cell(tmp_path: Path):
     source = notebook_at(
         tmp_path / "nb.ipynb",
         "import threading\n"
-        f"open({str(running)!r}, 'w').close()\n"
         "try:\n"
+        f"    open({str(running)!r}, 'w').close()\n"
         "    threading.Event().wait()\n"
         "finally:\n"
         f"    open({str(ended)!r}, 'w').close()",
