@@ -112,6 +112,7 @@ class Cluster:
         Exception
             What a cell raised, with ``error_score="raise"``.
         """
+        self.forget()  # the user may have written into an array since the last plan
         _Run(self, plan, tally, self._nested).run()
 
     def send(self, value: Any, *, again: bool = False) -> Future[Any]:
@@ -156,17 +157,23 @@ class _Run:
         self.under_way: dict[Future[Any], Piece] = {}
         self.waiting = as_completed(with_results=True, raise_errors=False)
         self.losses = 0
+        self.failures: list[Outcome] = []
 
     def run(self) -> None:
         shared = self._send()
         try:
             while not self.schedule.finished:
-                self._fill(shared)
+                if self.failures:
+                    self._raise_first()
+                else:
+                    self._fill(shared)
                 for future, result in self.waiting.next_batch():
                     piece = self.under_way.pop(future, None)
                     if piece is None:
                         continue
-                    if future.status == "finished":
+                    if future.status == "finished" and result.error is not None:
+                        self.failures.append(result)
+                    elif future.status == "finished":
                         self._collect(piece, result)
                     elif not self._recover(piece, future, result):
                         shared = self._send(again=True)
@@ -175,6 +182,18 @@ class _Run:
             futures = [*self.under_way, *self.made.values()]
             if futures and self.client.status == "running":
                 self.client.cancel(futures, reason="the search has ended", msg=None)
+
+    def _raise_first(self) -> None:
+        """Raise the error of the earliest call, once none before it is still under way."""
+        first = min(self.failures, key=lambda outcome: outcome.failed)
+        entries = self.schedule.entries
+        before = any(
+            entries[place].number < first.failed
+            for piece in self.under_way.values()
+            for place in range(piece.start, piece.stop)
+        )
+        if not before:
+            _finish(first)
 
     def _send(self, *, again: bool = False) -> list[Future[Any]]:
         """Give the workers what all tasks read."""

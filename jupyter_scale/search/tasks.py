@@ -67,6 +67,7 @@ class Outcome:
     warned: list[Warned] = field(default_factory=list)
     lines: list[str] = field(default_factory=list)
     error: BaseException | CarriedError | None = None
+    failed: int = -1
     alone: list[int] = field(default_factory=list)
     """Cells that had to be run on data of their own, against the plan."""
 
@@ -139,7 +140,7 @@ def run(
                 outcome.seconds[current] = time.perf_counter() - start
                 progress(current, outcome)
     except Exception as error:
-        outcome.error = error
+        outcome.error, outcome.failed = error, current
     outcome.made = dict(store.fresh)
     outcome.alone = store.alone
     outcome.warned = _distinct(warned)
