@@ -47,15 +47,9 @@ def run_here(plan: Plan, tally: Tally, *, nested: Callable[[], Any]) -> None:
     if plan.nodes:
         entries = Schedule(plan).entries
     task = _task(plan, entries)
-    told = 0
 
     def progress(number: int, outcome: Outcome) -> None:
-        nonlocal told
-        fresh = dict(list(outcome.made.items())[told:])
-        told = len(outcome.made)
-        tally.add(
-            Outcome({number: outcome.results[number]}, {number: outcome.seconds[number]}, fresh)
-        )
+        tally.add(Outcome({number: outcome.results[number]}, {number: outcome.seconds[number]}))
 
     outcome = tasks.run(
         task,
@@ -65,8 +59,7 @@ def run_here(plan: Plan, tally: Tally, *, nested: Callable[[], Any]) -> None:
         progress=progress,
         say=print,
     )
-    outcome.results = {}
-    outcome.made = dict(list(outcome.made.items())[told:])
+    outcome.results = {}  # told already, one by one
     tally.add(outcome)
     _finish(outcome)
 

@@ -45,7 +45,7 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class Warned:
-    """A warning that a fit gave, and how often."""
+    """A warning that a fit gave."""
 
     message: Warning
     category: type[Warning]
