@@ -99,11 +99,8 @@ def merged(
         raise ValueError(f"the client is {client.status}: connect to a running cluster first")
     before, _ = joblib.parallel.get_active_backend()
     session = _Session(client, seed, merge == "seeded", plan_only, recorder, before)
-    try:
-        with joblib.parallel_config(backend=MergedBackend(session)):
-            yield session.report
-    finally:
-        session.close()
+    with joblib.parallel_config(backend=MergedBackend(session)):
+        yield session.report
 
 
 def nested() -> AbstractContextManager[Any]:
@@ -137,10 +134,6 @@ class _Session:
         self.report = Report()
         self.recorder = _Guarded(recorder)
         self.cluster = None if client is None else Cluster(client, nested=nested)
-
-    def close(self) -> None:
-        if self.cluster is not None:
-            self.cluster.forget()
 
     def planner(self) -> Planner:
         return Planner(seed=self.seed, seeded_only=self.seeded_only)

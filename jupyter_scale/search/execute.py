@@ -65,7 +65,7 @@ def run_here(plan: Plan, tally: Tally, *, nested: Callable[[], Any]) -> None:
 
 
 class Cluster:
-    """Runs plans on the workers of a Dask client; holds the data that they have in common.
+    """Runs plans on the workers of a Dask client.
 
     Parameters
     ----------
@@ -77,7 +77,6 @@ class Cluster:
     def __init__(self, client: Client, *, nested: Callable[[], Any]) -> None:
         self.client = client
         self._nested = nested
-        self._sent: dict[int, tuple[Any, Future[Any]]] = {}
         self._asked = 0.0
         self._threads = 0
 
@@ -105,16 +104,14 @@ class Cluster:
         Exception
             What a cell raised, with ``error_score="raise"``.
         """
-        self.forget()  # the user may have written into an array since the last plan
         _Run(self, plan, tally, self._nested).run()
 
-    def send(self, value: Any, *, again: bool = False) -> Future[Any]:
-        """Return the future of a piece of data; one object is sent once."""
-        if again or id(value) not in self._sent:
-            self._sent[id(value)] = (value, self._place(Parcel(value)))
-        return self._sent[id(value)][1]
+    def send(self, value: Any) -> Future[Any]:
+        """Return the future of a piece of data.
 
-    def _place(self, parcel: Parcel) -> Future[Any]:
+        Nothing is kept for the next plan: the user may write into an array in between.
+        """
+        parcel = Parcel(value)
         if _size(parcel.value) <= IN_GRAPH:
             # as the result of a task it can be had again when its holders are lost
             return self.client.submit(worker.hold, parcel, key=_key("data"), pure=False)
@@ -127,10 +124,6 @@ class Cluster:
                     raise
                 self.client.wait_for_workers(1, timeout=60)
         raise AssertionError("unreachable")
-
-    def forget(self) -> None:
-        """Drop the data from the workers."""
-        self._sent.clear()
 
 
 class _Run:
@@ -169,7 +162,7 @@ class _Run:
                     elif future.status == "finished":
                         self._collect(piece, result)
                     elif not self._recover(piece, future, result):
-                        shared = self._send(again=True)
+                        shared = self._send()
                         break
         finally:
             futures = [*self.under_way, *self.made.values()]
@@ -188,10 +181,10 @@ class _Run:
         if not before:
             _finish(first)
 
-    def _send(self, *, again: bool = False) -> list[Future[Any]]:
+    def _send(self) -> list[Future[Any]]:
         """Give the workers what all tasks read."""
         values = [self.bundle, *self.plan.data]
-        return [self.cluster.send(value, again=again) for value in values]
+        return [self.cluster.send(value) for value in values]
 
     def _fill(self, shared: list[Future[Any]]) -> None:
         """Keep every thread busy, and as little as possible queued."""
