@@ -179,9 +179,9 @@ class Answers:
     def part(self, hook: Hook, name: str, X: Any, y: Any, more: Any, options: Any) -> Any:
         """Answer a part of a meta-estimator, or a final step, that is to be fitted."""
         estimator, site = hook.estimator, hook.site
-        kind = type(estimator)
 
         def function(unfitted: Any, X: Any, y: Any, **options: Any) -> tuple[Any, Any]:
+            kind = type(unfitted)
             if name == "fit":
                 kind.fit(unfitted, X, y, *more, **options)
                 return None, unfitted
@@ -200,7 +200,6 @@ class Answers:
                 self._trust(y)
             output, fitted = self.step(site, function, estimator, X, y, options, methods=ANSWERS)
         if fitted is not estimator:
-            vars(estimator).clear()
             vars(estimator).update(vars(fitted))
             self._remembering.append(estimator)
         return estimator if name == "fit" else output
@@ -227,16 +226,13 @@ class Answers:
             made = self._cut(site.whole, function, transformer, options)
         if made is None and node.role in ("derived", "cut"):
             self.store.unplanned.append(node.label)
-        if made is None:
-            made = self._fitted(node, function, transformer, X, y, options, upstream)
-            if not made.not_shared:
-                self.store.fresh[number] = made.fit_seconds + made.test_seconds
-        if self.until is not None and number != self.until and site.holds(self.until):
-            raise Reached  # made inside the fit that has just ended
-        return made
+        if made is not None:
+            return made
+        return self._fitted(site, node, function, transformer, X, y, options, upstream)
 
     def _fitted(
         self,
+        site: Site,
         node: Node,
         function: Fit,
         transformer: Any,
@@ -259,6 +255,7 @@ class Answers:
             if read_only(error):
                 return Made(not_shared=True)
             seconds = time.perf_counter() - start - self._elapsed[-1]
+            self.store.fresh[node.number] = seconds
             return Made(error=error, trace=error.__traceback__, fit_seconds=seconds)
         seconds = time.perf_counter() - start - self._elapsed[-1]
         # steps inside this one are part of its time for every cell that uses it
@@ -274,6 +271,9 @@ class Answers:
         if output is not None:
             self._transform(made, upstream, in_place=node.in_place)
         self._forget(remembering)
+        if self.until is not None and node.number != self.until and site.holds(self.until):
+            raise Reached  # made inside the fit that has just ended
+        self.store.fresh[node.number] = seconds + made.test_seconds
         return made
 
     def _transform(self, made: Made, upstream: int | None, *, in_place: bool = False) -> None:
@@ -475,13 +475,17 @@ class Answers:
         if number not in self.store.made:
             parent = self.store.nodes[number].parent
             columns = internals.columns_of(hook.outer, hook.name)
-            selected = {
-                role: Parcel(freeze(internals.safe_indexing(rows.value, columns, axis=1)))
-                for role in ("test", *(["again"] if self.again else []))
-                if (rows := self._rows_of(role, parent)) is not None
-            }
-            self.store.made[number] = Made(**selected, alias=True)
+            made = Made(test=self._columns("test", parent, columns), alias=True)
+            if self.again:
+                made.again = self._columns("again", parent, columns)
+            self.store.made[number] = made
         self._hand(X, "train", number)
+
+    def _columns(self, role: str, parent: int | None, columns: Any) -> Parcel | None:
+        rows = self._rows_of(role, parent)
+        if rows is None:
+            return None
+        return Parcel(freeze(internals.safe_indexing(rows.value, columns, axis=1)))
 
     # -- what is handed out
 

@@ -64,6 +64,7 @@ __all__ = [
     "copy_fitted",
     "defaults",
     "find",
+    "known",
     "seeded",
     "valid",
 ]
@@ -141,9 +142,14 @@ def find(estimator: Any) -> Axis | None:
     >>> find(RandomForestClassifier()) is None  # each fit draws anew
     True
     """
-    kind = type(estimator)
-    axis = _own().get(kind) if _is_sklearn(kind) else _foreign(_path(kind))
+    axis = known(estimator)
     return axis if axis is not None and axis.applies(estimator) else None
+
+
+def known(estimator: Any) -> Axis | None:
+    """Return the axis that an estimator has in some settings, whether or not in this one."""
+    kind = type(estimator)
+    return _own().get(kind) if _is_sklearn(kind) else _foreign(_path(kind))
 
 
 def copy_fitted(shared: Any, estimator: Any, **attributes: Any) -> Any:

@@ -18,13 +18,16 @@ from typing import Any
 import joblib
 from distributed import Client
 
+from jupyter_scale.search.cell import run_inner
 from jupyter_scale.search.execute import Cluster, run_here
 from jupyter_scale.search.internals import (
     FallbackToBackend,
     Parallel,
     ParallelBackendBase,
     SequentialBackend,
+    fit_and_score,
     raise_dispatch_error,
+    unwrapped,
 )
 from jupyter_scale.search.plan import Plan
 from jupyter_scale.search.planner import Planner
@@ -106,6 +109,7 @@ def merged(
 def nested() -> AbstractContextManager[Any]:
     """Return the context for what a cell runs: inner searches are merged too, in its own thread."""
     session = _Session(None, None, False, False, None, SequentialBackend(nesting_level=1))
+    session.inside = True
     return _current(MergedBackend(session, nesting_level=1))
 
 
@@ -131,6 +135,8 @@ class _Session:
         self.seeded_only = seeded_only
         self.plan_only = plan_only
         self.before = before
+        self.inside = False
+        """Whether a cell is running, whose parts may share (`run_inner`)."""
         self.report = Report()
         self.recorder = _Guarded(recorder)
         self.cluster = None if client is None else Cluster(client, nested=nested)
@@ -164,6 +170,7 @@ class _Session:
     def _nested(self) -> AbstractContextManager[Any]:
         """In this process, inner uses of joblib other than searches run as they would anyway."""
         session = _Session(None, None, False, False, None, self.before)
+        session.inside = True
         level = getattr(self.before, "nesting_level", 0) or 0
         return _current(MergedBackend(session, nesting_level=level))
 
@@ -230,6 +237,7 @@ class Evaluation(ParallelBackendBase):  # type: ignore[misc]  # joblib is untype
         self._session = session
         self._planner = session.planner()
         self._batches: list[tuple[range, Callable[[list[Any]], None]]] = []
+        self._inner: list[tuple[list[Any], Callable[[list[Any]], None]]] = []
         self._report: SearchReport | None = None
 
     def configure(self, n_jobs: int = 1, parallel: Any = None, **kwargs: Any) -> int:
@@ -247,7 +255,7 @@ class Evaluation(ParallelBackendBase):  # type: ignore[misc]  # joblib is untype
     def start_call(self) -> None:
         """Begin a new batch of calls."""
         self._planner = self._session.planner()
-        self._batches = []
+        self._batches, self._inner = [], []
 
     def compute_batch_size(self) -> int:
         """Return how many calls joblib hands over at once; the plan knows no batches."""
@@ -255,6 +263,9 @@ class Evaluation(ParallelBackendBase):  # type: ignore[misc]  # joblib is untype
 
     def submit(self, func: Any, callback: Any = None) -> Any:
         """Take calls in."""
+        if self._session.inside and unwrapped(func.items[0][0])[0] is not fit_and_score:
+            self._inner.append((func.items, callback))
+            return None
         numbers = [self._planner.add(*item) for item in func.items]
         self._batches.append((range(numbers[0], numbers[-1] + 1), callback))
         return None
@@ -263,6 +274,8 @@ class Evaluation(ParallelBackendBase):  # type: ignore[misc]  # joblib is untype
     def retrieval_context(self) -> Iterator[None]:
         """Run all calls; then joblib finds every result there."""
         raise_dispatch_error(self.parallel)
+        for items, callback in self._inner:
+            callback([run_inner(*item) for item in items])
         if self._batches:
             if self._session.plan_only:
                 raise PlanOnly(self._planner.plan)

@@ -199,22 +199,20 @@ class _Run:
 
     def _submit(self, piece: Piece, shared: list[Future[Any]]) -> Future[Any]:
         entries = self.schedule.entries[piece.start : piece.stop]
-        given = None if piece.base is None else self.made[piece.base]
-        if not piece.make:
+        given = [self.made[n] for n in (piece.base, *piece.needs) if n is not None]
+        if piece.node is None:
             task = _task(self.plan, entries)
             return self._send_task(
                 worker.run_on_worker, task, shared, given, f"score-{entries[0].label}"
             )
-        node = piece.branch.node
-        assert node is not None
-        task = _task(self.plan, entries[:1], until=node)
-        label = self.plan.nodes[node].label
-        self.made[node] = self._send_task(
+        task = _task(self.plan, entries[:1], until=piece.node)
+        label = self.plan.nodes[piece.node].label
+        self.made[piece.node] = self._send_task(
             worker.make_on_worker, task, shared, given, f"fit-{label}"
         )
         # what comes back is small; the node itself stays on its worker
         return self.client.submit(
-            worker.outcome_of, self.made[node], key=_key(f"made-{label}"), pure=False
+            worker.outcome_of, self.made[piece.node], key=_key(f"made-{label}"), pure=False
         )
 
     def _send_task(
@@ -222,7 +220,7 @@ class _Run:
         function: Callable[..., Any],
         task: Task,
         shared: list[Future[Any]],
-        given: Future[Any] | None,
+        given: list[Future[Any]],
         name: str,
     ) -> Future[Any]:
         return self.client.submit(
@@ -296,7 +294,14 @@ def _failed(entry: Cell | Call, plan: Plan, error: BaseException) -> Outcome:
     if isinstance(entry, Call):
         raise lost
     alone = replace(
-        entry, parameters=None, path=(), alone=True, estimator=_Failing(lost), watched=None
+        entry,
+        parameters=None,
+        path=(),
+        needs=(),
+        site=None,
+        alone=True,
+        estimator=_Failing(lost),
+        watched=None,
     )
     outcome = tasks.run(
         Task(cells=(alone,)),
@@ -310,7 +315,7 @@ def _failed(entry: Cell | Call, plan: Plan, error: BaseException) -> Outcome:
 def _task(plan: Plan, entries: list[Cell | Call], *, until: int | None = None) -> Task:
     cells = tuple(entry for entry in entries if isinstance(entry, Cell))
     calls = tuple(entry for entry in entries if isinstance(entry, Call))
-    nodes = {number: plan.nodes[number] for cell in cells for number in cell.path}
+    nodes = {number: plan.nodes[number] for cell in cells for number in plan.nodes_of(cell)}
     return Task(cells, calls, nodes, until)
 
 

@@ -7,14 +7,17 @@ not public stands here, so that a new release is judged by reading one module.
 
 from __future__ import annotations
 
+import copy
 import types
 from collections.abc import Callable
 from typing import Any
 
 from joblib.parallel import FallbackToBackend, ParallelBackendBase, SequentialBackend
+from sklearn.metrics._scorer import _MultimetricScorer
 from sklearn.model_selection import _validation
 from sklearn.model_selection._search import BaseSearchCV
 from sklearn.pipeline import Pipeline
+from sklearn.utils import _safe_indexing
 from sklearn.utils.metaestimators import _safe_split
 from sklearn.utils.parallel import Parallel, _FuncWrapper
 
@@ -25,20 +28,27 @@ __all__ = [
     "ParallelBackendBase",
     "Pipeline",
     "SequentialBackend",
+    "columns_of",
     "configured",
+    "cross_val_predict",
     "fit_and_score",
     "has_callbacks",
     "raise_dispatch_error",
+    "safe_indexing",
     "safe_split",
     "score",
     "sharable_pipeline",
     "substituted",
     "unwrapped",
+    "validate_parameters",
+    "watched",
 ]
 
 fit_and_score: Callable[..., dict[str, Any]] = _validation._fit_and_score
 score: Callable[..., Any] = _validation._score
 safe_split: Callable[..., tuple[Any, Any]] = _safe_split
+safe_indexing: Callable[..., Any] = _safe_indexing
+cross_val_predict: Callable[..., Any] = _validation.cross_val_predict
 
 
 def substituted(function: Callable[..., Any], **names: Any) -> Callable[..., Any]:
@@ -99,3 +109,36 @@ def raise_dispatch_error(parallel: Any) -> None:
     """
     if parallel._aborting:
         parallel._raise_error_fast()
+
+
+def columns_of(transformer: Any, name: str) -> Any:
+    """Return the columns that a ColumnTransformer, while it is fitted, selects for a part."""
+    if name == transformer._remainder[0]:
+        return transformer._remainder[2]
+    names = [part for part, _, _ in transformer.transformers]
+    return transformer._columns[names.index(name)]
+
+
+def validate_parameters(estimator: Any) -> None:
+    """Raise what ``fit`` raises for parameters out of their range."""
+    validate = getattr(estimator, "_validate_params", None)
+    if validate is not None:
+        validate()
+
+
+def watched(scorer: Any, look: Callable[[str], None]) -> Any:
+    """Return a scorer of several metrics that shows the errors it catches; others as they are."""
+    if not isinstance(scorer, _MultimetricScorer):
+        return scorer
+
+    class Watched(type(scorer)):  # type: ignore[misc]  # scikit-learn is untyped
+        def __call__(self, *args: Any, **kwargs: Any) -> Any:
+            scores = super().__call__(*args, **kwargs)
+            for score in scores.values():
+                if isinstance(score, str):
+                    look(score)
+            return scores
+
+    copied = copy.copy(scorer)
+    copied.__class__ = Watched
+    return copied

@@ -148,8 +148,8 @@ class Nodes:
             return Planned(node, Site(node, recorded=True), (node,))
         columns = None
         if part.columns and up is not None:
-            key = ("columns", up, part.columns)
-            up = columns = self._node(cell, key, up, part.step, role="columns")
+            columns = self._node(cell, ("columns", up, part.columns), up, part.step, role="columns")
+            up = columns
         found = self.step(cell, up, part.step, context=part.context)
         site = replace(found.site, columns=columns, crossed=part.crossed)
         return replace(

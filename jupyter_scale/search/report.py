@@ -156,14 +156,15 @@ class Tally:
         self._recorder = recorder
         entries: list[Cell | Call] = [*plan.cells, *plan.calls]
         self._entries = {entry.number: entry for entry in entries}
-        self._uses = Counter(number for cell in plan.cells for number in cell.path)
+        self._uses = Counter(number for cell in plan.cells for number in plan.nodes_of(cell))
         self._answers = Counter(plan.copies.values())
 
     def add(self, outcome: Outcome) -> None:
         """Add what a task found."""
         fits = 0
         for number, seconds in outcome.made.items():
-            fits += self._count(self.plan.nodes[number].label)
+            if self.plan.nodes[number].fitted:
+                fits += self._count(self.plan.nodes[number].label)
             self._report.seconds_spent += seconds
             self._report.seconds_saved += seconds * (self._uses[number] - 1)
         cells = 0
@@ -176,8 +177,11 @@ class Tally:
             self._report.seconds_spent += seconds
             self._report.seconds_saved += seconds * copies
         for number in outcome.alone:
-            path = getattr(self._entries[number], "path", ())
-            fits += self._count(*(self.plan.nodes[node].label for node in path))
+            cell = self._entries[number]
+            assert isinstance(cell, Cell)
+            nodes = [self.plan.nodes[node] for node in self.plan.nodes_of(cell)]
+            fits += self._count(*(node.label for node in nodes if node.fitted))
+        fits += self._count(*outcome.unplanned)
         if outcome.alone:
             reason = "a step writes into its input, so its cells had data of their own"
             unshared = self._report.unshared

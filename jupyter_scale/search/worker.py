@@ -21,7 +21,7 @@ __all__ = ["hold", "make_on_worker", "outcome_of", "run_on_worker"]
 def run_on_worker(
     task: Task,
     nested: Callable[[], Any],
-    given: tuple[dict[int, Made], Outcome] | None,
+    given: list[tuple[dict[int, Made], Outcome]],
     bundle: Parcel,
     *data: Parcel,
 ) -> Outcome:
@@ -37,7 +37,7 @@ def run_on_worker(
         task,
         bundle.value,
         {number: parcel.value for number, parcel in enumerate(data)},
-        given[0] if given else None,
+        _nodes(given),
         nested=nested,
         stopped=stopped,
     )
@@ -49,7 +49,7 @@ def run_on_worker(
 def make_on_worker(
     task: Task,
     nested: Callable[[], Any],
-    given: tuple[dict[int, Made], Outcome] | None,
+    given: list[tuple[dict[int, Made], Outcome]],
     bundle: Parcel,
     *data: Parcel,
 ) -> tuple[dict[int, Made], Outcome]:
@@ -58,9 +58,19 @@ def make_on_worker(
         task,
         bundle.value,
         {number: parcel.value for number, parcel in enumerate(data)},
-        given[0] if given else None,
+        _nodes(given),
         nested=nested,
     )
+
+
+def _nodes(given: list[tuple[dict[int, Made], Outcome]]) -> dict[int, Made]:
+    """Return all nodes that a task is given; one that was to be made has its training rows."""
+    found: dict[int, Made] = {}
+    for made, _ in given:
+        for number, node in made.items():
+            if number not in found or found[number].train is None:
+                found[number] = node
+    return found
 
 
 def hold(parcel: Parcel) -> Parcel:

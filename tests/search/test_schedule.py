@@ -79,7 +79,7 @@ class Simulation:
         assert piece.base is None or piece.base in self.held, "its beginning is not there"
         have = set(path_to(self.plan, piece.base))
         if piece.make:
-            node = piece.branch.node
+            node = piece.node
             assert node is not None
             self.fit(set(path_to(self.plan, node)) - have)
             self.held.add(node)
