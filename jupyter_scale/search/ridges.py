@@ -86,7 +86,7 @@ def _penalised(shared: Any, estimator: Any) -> Any | None:
         return None
     if coef.shape[0] == 1:
         coef = np.ravel(coef)
-    solver = "svd" if kind == "svd" else "cholesky"
+    solver = "cholesky" if estimator.solver == "auto" else estimator.solver
     fitted = copy_fitted(shared, estimator, coef_=coef, n_iter_=None, solver_=solver)
     fitted._set_intercept(*shared.shared_offsets)
     return fitted

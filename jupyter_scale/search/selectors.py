@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from numbers import Integral
 from typing import Any
@@ -22,6 +23,8 @@ from sklearn.feature_selection import (
     chi2,
     f_classif,
     f_regression,
+    mutual_info_classif,
+    mutual_info_regression,
     r_regression,
 )
 from sklearn.utils.validation import _num_features
@@ -44,11 +47,18 @@ __all__ = ["AXES"]
 # -- scores of single features
 
 _DETERMINISTIC = (chi2, f_classif, f_regression, r_regression)
+_SEEDED = (mutual_info_classif, mutual_info_regression)
 
 
-def _scored(estimator: Any) -> bool:
-    """Apply when the function that computes the scores is known not to draw."""
-    return any(estimator.score_func is function for function in _DETERMINISTIC)
+def _scored(selector: Any) -> bool:
+    """Apply when the function that computes the scores is known not to draw without a seed."""
+    function: Any = selector.score_func
+    options: dict[str, Any] = {}
+    if isinstance(function, functools.partial) and not function.args:
+        function, options = function.func, function.keywords
+    if any(function is known for known in _SEEDED):
+        return isinstance(options.get("random_state"), Integral)
+    return any(function is known for known in _DETERMINISTIC)
 
 
 def _scores(shared: Any, estimator: Any) -> Any | None:
@@ -130,7 +140,7 @@ def _from_model(shared: Any, estimator: Any) -> Any | None:
     return fitted
 
 
-# -- elimination one by one
+# -- elimination
 
 
 class _Eliminated(RFE):  # type: ignore[misc]
@@ -161,12 +171,9 @@ def _count(features: int, wanted: Any) -> int:
     return int(wanted) if isinstance(wanted, Integral) else int(features * wanted)
 
 
-def _one_by_one(rfe: Any) -> bool:
-    return bool(rfe.step == 1) and seeded(rfe)
-
-
 def _fewest(estimator: Any, settings: Sequence[Settings]) -> Any:
-    widest = _Eliminated(**clone(estimator).get_params(deep=False))
+    given = clone(estimator).get_params(deep=False)
+    widest = _Eliminated(**{**given, "n_features_to_select": None})  # until the data are seen
     widest.shared_wanted = [one.n_features_to_select for one in accepted(estimator, settings)]
     return widest
 
@@ -176,7 +183,7 @@ def _passed(shared: Any, estimator: Any) -> Any | None:
         return None
     count = _count(shared.n_features_in_, estimator.n_features_to_select)
     if count not in shared.shared_passed:
-        return None
+        return None  # with a step of more than one, those on the way are not all that are wanted
     at = shared.step_n_features_.index(count)
     fitted = copy_fitted(
         shared,
@@ -233,7 +240,8 @@ def _repeatable(selector: Any) -> bool:
 
 
 def _longest(estimator: Any, settings: Sequence[Settings]) -> Any:
-    widest = _Sequence(**clone(estimator).get_params(deep=False))
+    given = clone(estimator).get_params(deep=False)
+    widest = _Sequence(**{**given, "n_features_to_select": "auto"})  # until the data are seen
     widest.shared_wanted = [
         one.n_features_to_select for one in accepted(estimator, settings) if _without_end(one)
     ]
@@ -273,9 +281,7 @@ AXES: dict[type, Axis] = {
     SelectFromModel: Axis(
         "any of the weighed features", _FROM_MODEL, _not_fitted_yet, _whole_model, _from_model
     ),
-    RFE: Axis(
-        "stages of one elimination", ("n_features_to_select",), _one_by_one, _fewest, _passed
-    ),
+    RFE: Axis("stages of one elimination", ("n_features_to_select",), seeded, _fewest, _passed),
     SequentialFeatureSelector: Axis(
         "stages of one sequence",
         ("n_features_to_select",),
