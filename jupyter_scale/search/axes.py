@@ -5,7 +5,8 @@ them vote. An `Axis` says, for one class of estimators, which fit answers all ca
 and how each is taken from it (`derive`). What is not bit-identical to a fit of its own is not a
 rule, and a rule holds only for the scikit-learn versions that its tests have passed (`TESTED`).
 
-The rules for scikit-learn are in `ensembles`, `predictors` and `transformers`. Other packages name
+The rules for scikit-learn are in `ensembles`, `predictors`, `ridges`, `selectors`,
+`decompositions` and `documents`. Other packages name
 theirs under the entry-point group ``jupyter_scale.axes``; it is looked into when an estimator of
 another package is met, and only the rule for that very class is loaded. The name of an entry point
 is the full name of the class, its value leads to the `Axis`::
@@ -158,7 +159,8 @@ def copy_fitted(shared: Any, estimator: Any, **attributes: Any) -> Any:
     Parameters
     ----------
     shared : estimator
-        Fitted, of the same class (or a subclass that adds private attributes, see `private`).
+        Fitted, of the same class, or of a subclass that keeps more than a fit does in attributes
+        that begin with ``shared_``.
     estimator : estimator
         Unfitted.
     **attributes
@@ -171,8 +173,9 @@ def copy_fitted(shared: Any, estimator: Any, **attributes: Any) -> Any:
     """
     fitted = clone(estimator)
     parameters = fitted.get_params(deep=False)
-    learned = {name: value for name, value in vars(shared).items() if name not in parameters}
-    vars(fitted).update(learned)
+    for name, value in vars(shared).items():
+        if name not in parameters and not name.startswith("shared_"):
+            vars(fitted)[name] = value
     vars(fitted).update(attributes)
     return fitted
 
@@ -221,9 +224,23 @@ def _own() -> dict[type, Axis]:
     """Return the rules for the installed scikit-learn."""
     if ".".join(sklearn.__version__.split(".")[:2]) not in TESTED:
         return {}
-    from jupyter_scale.search import ensembles, predictors, transformers
+    from jupyter_scale.search import (
+        decompositions,
+        documents,
+        ensembles,
+        predictors,
+        ridges,
+        selectors,
+    )
 
-    return {**ensembles.AXES, **predictors.AXES, **transformers.AXES}
+    return {
+        **decompositions.AXES,
+        **documents.AXES,
+        **ensembles.AXES,
+        **predictors.AXES,
+        **ridges.AXES,
+        **selectors.AXES,
+    }
 
 
 @functools.cache

@@ -184,10 +184,6 @@ def _part_of_gradient_boost(boost: Any, estimator: Any) -> Any | None:
     return copy_fitted(boost, estimator, **changed)
 
 
-_NO_DRAW = 10_000
-"""Rows up to which ``early_stopping="auto"`` keeps no rows for validation."""
-
-
 def _hist_applies(boost: Any) -> bool:
     if boost.warm_start:
         return False
@@ -201,9 +197,13 @@ def _hist_applies(boost: Any) -> bool:
 class _FewRows:
     """Refuses the rows of which a fit without a seed would draw some."""
 
+    early_stopping: Any
+
     def fit(self, X: Any, y: Any, sample_weight: Any = None, **validation: Any) -> Any:
-        if _num_samples(X) > _NO_DRAW:
-            raise NotExact(f"more than {_NO_DRAW} rows and no random_state")
+        # ``auto`` keeps some of more rows for validation, bins are made of some of more
+        most = 200_000 if self.early_stopping is False else 10_000
+        if _num_samples(X) > most:
+            raise NotExact(f"more than {most} rows and no random_state")
         parent: Any = super()
         return parent.fit(X, y, sample_weight, **validation)
 

@@ -92,7 +92,7 @@ class _Gaussian(GaussianNB):  # type: ignore[misc]
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Any:
         super().fit(X, y, sample_weight)
-        self.largest = np.max(np.var(validate_data(self, X, reset=False), axis=0))
+        self.shared_largest = np.max(np.var(validate_data(self, X, reset=False), axis=0))
         return self
 
 
@@ -103,10 +103,9 @@ def _unsmoothed(estimator: Any, settings: Sequence[Settings]) -> Any:
 def _gaussian(shared: Any, estimator: Any) -> Any | None:
     if not valid(estimator):
         return None
-    epsilon = estimator.var_smoothing * shared.largest
+    epsilon = estimator.var_smoothing * shared.shared_largest
     fitted = copy_fitted(shared, estimator, epsilon_=epsilon, var_=shared.var_.copy())
     fitted.var_[:, :] += epsilon
-    del fitted.largest
     return fitted
 
 

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 import pickle
 import warnings
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from importlib.metadata import EntryPoint
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+from axis_cases import CASES, DATA, SIZES, Case, Data, binary, classes, table, tree
 from scipy import sparse
-from sklearn.base import clone
-from sklearn.datasets import make_classification, make_regression
+from sklearn.base import BaseEstimator, clone
 from sklearn.decomposition import PCA
 from sklearn.ensemble import (
     AdaBoostClassifier,
@@ -30,43 +31,42 @@ from sklearn.ensemble import (
     RandomForestClassifier,
     RandomForestRegressor,
     VotingClassifier,
-    VotingRegressor,
 )
+from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
 from sklearn.feature_selection import (
-    GenericUnivariateSelect,
-    SelectFdr,
-    SelectFpr,
-    SelectFwe,
+    RFE,
+    SelectFromModel,
     SelectKBest,
     SelectPercentile,
+    SequentialFeatureSelector,
     VarianceThreshold,
-    chi2,
     f_regression,
+    mutual_info_classif,
 )
-from sklearn.linear_model import LinearRegression, LogisticRegression
-from sklearn.model_selection import FixedThresholdClassifier, ParameterGrid
+from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
+from sklearn.model_selection import (
+    FixedThresholdClassifier,
+    KFold,
+    ParameterGrid,
+    ShuffleSplit,
+)
 from sklearn.naive_bayes import (
-    BernoulliNB,
-    CategoricalNB,
-    ComplementNB,
     GaussianNB,
-    MultinomialNB,
 )
 from sklearn.neighbors import (
     KNeighborsClassifier,
     KNeighborsRegressor,
-    RadiusNeighborsClassifier,
-    RadiusNeighborsRegressor,
 )
 from sklearn.tree import (
+    BaseDecisionTree,
     DecisionTreeClassifier,
     DecisionTreeRegressor,
-    ExtraTreeClassifier,
     ExtraTreeRegressor,
 )
 from threadpoolctl import threadpool_limits
 
-from jupyter_scale.search.axes import Axis, find
+from jupyter_scale.search import axes
+from jupyter_scale.search.axes import Axis, NotExact, find
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -128,7 +128,7 @@ def assert_same(ours: Any, theirs: Any, path: str = "", seen: dict[int, Any] | N
         assert_same(ours.__reduce_ex__(2)[1:3], theirs.__reduce_ex__(2)[1:3], path, seen)
 
 
-PRIVATE = {"_rng", "_random_seed", "_feature_subsample_rng", "_scorer"}
+PRIVATE = {"_stop_words_id", "_rng", "_random_seed", "_feature_subsample_rng", "_scorer"}
 """What only a second fit would read."""
 
 
@@ -187,383 +187,6 @@ def listed(stages: Any) -> Any:
     return list(stages) if hasattr(stages, "__next__") else stages
 
 
-# -- the data
-
-
-@dataclass(frozen=True)
-class Data:
-    X: Any
-    y: Any
-    new: Any
-    new_y: Any = None
-    fit: dict[str, Any] = field(default_factory=dict)
-
-
-def _table(X: Any, y: Any, weights: bool = False, rows: int = 90) -> Data:
-    fit = {"sample_weight": np.random.RandomState(7).uniform(0.1, 2, rows)} if weights else {}
-    return Data(X[:rows], None if y is None else y[:rows], X[rows:], y[rows:], fit)
-
-
-def _classes(classes: int = 2, rows: int = 130, columns: int = 8) -> tuple[Any, Any]:
-    X, y = make_classification(
-        rows,
-        columns,
-        n_informative=5,
-        n_redundant=2,
-        n_classes=classes,
-        flip_y=0.2,
-        random_state=classes,
-    )
-    return X, y
-
-
-def _binary(**options: Any) -> Data:
-    return _table(*_classes(), **options)
-
-
-def _names() -> Data:
-    X, y = _classes(3)
-    return _table(X, np.array(["ash", "elm", "oak"])[y])
-
-
-def _values(**options: Any) -> Data:
-    return _table(*make_regression(130, 8, n_informative=5, noise=20, random_state=3), **options)
-
-
-def _with(data: Data, change: Callable[[Any], Any]) -> Data:
-    return Data(change(data.X), data.y, change(data.new), data.new_y, data.fit)
-
-
-def _fortran(X: Any) -> Any:
-    return np.asfortranarray(X)
-
-
-def _float32(X: Any) -> Any:
-    return X.astype(np.float32)
-
-
-def _frame(X: Any) -> Any:
-    return pd.DataFrame(X, columns=[f"column{number}" for number in range(X.shape[1])])
-
-
-def _sparse(X: Any) -> Any:
-    return sparse.csr_matrix(np.where(np.abs(X) > 0.6, X, 0))
-
-
-def _counts(X: Any) -> Any:
-    return np.floor(np.abs(X) * 2)
-
-
-def _sparse_counts(X: Any) -> Any:
-    return sparse.csr_array(_counts(X))
-
-
-def _bits(X: Any) -> Any:
-    return (X > 0).astype(int)
-
-
-def _missing(X: Any) -> Any:
-    X = X.copy()
-    X[::7, 1] = np.nan
-    return X
-
-
-DATA: dict[str, Callable[[], Data]] = {
-    "binary": _binary,
-    "weighted": lambda: _binary(weights=True),
-    "names": _names,
-    "fortran": lambda: _with(_binary(), _fortran),
-    "float32": lambda: _with(_binary(), _float32),
-    "frame": lambda: _with(_binary(), _frame),
-    "sparse": lambda: _with(_binary(), _sparse),
-    "missing": lambda: _with(_binary(), _missing),
-    "counts": lambda: _with(_binary(), _counts),
-    "weighted counts": lambda: _with(_binary(weights=True), _counts),
-    "names counts": lambda: _with(_names(), _counts),
-    "sparse counts": lambda: _with(_binary(), _sparse_counts),
-    "bits": lambda: _with(_binary(), _bits),
-    "values": _values,
-    "weighted values": lambda: _values(weights=True),
-    "fortran values": lambda: _with(_values(), _fortran),
-    "float32 values": lambda: _with(_values(), _float32),
-    "frame values": lambda: _with(_values(), _frame),
-    "sparse values": lambda: _with(_values(), _sparse),
-    "two values": lambda: _table(*make_regression(130, 8, n_targets=2, random_state=4)),
-    "wide": lambda: _table(*_classes(2, 70, 60), rows=40),
-    "tall": lambda: _table(*_classes(2, 400, 9), rows=370),
-    "long": lambda: _table(*_classes(2, 720, 90), rows=600),
-}
-
-# -- the cases
-
-
-@dataclass(frozen=True)
-class Case:
-    """Candidates of an estimator; those of which `alone` is true need a fit of their own."""
-
-    estimator: Any
-    grid: dict[str, list[Any]] | list[dict[str, list[Any]]]
-    data: tuple[str, ...]
-    alone: Callable[[dict[str, Any]], bool] = lambda settings: False
-
-    def __str__(self) -> str:
-        chosen = str(self.estimator).split()
-        return " ".join(chosen)
-
-
-CLASSES = ("binary", "weighted", "names", "fortran", "float32", "frame", "sparse")
-VALUES = (
-    "values",
-    "weighted values",
-    "fortran values",
-    "float32 values",
-    "frame values",
-    "sparse values",
-)
-SIZES = {"n_estimators": [4, 1, 9]}
-STATE = np.random.RandomState(5)
-
-CASES = [
-    Case(GradientBoostingClassifier(random_state=0, max_depth=2), SIZES, CLASSES),
-    Case(GradientBoostingRegressor(random_state=0, max_depth=2), SIZES, VALUES),
-    Case(
-        GradientBoostingClassifier(random_state=STATE, subsample=0.6, max_features=0.5),
-        SIZES,
-        ("binary", "names"),
-    ),
-    Case(
-        GradientBoostingRegressor(random_state=1, subsample=0.5, loss="huber"), SIZES, ("values",)
-    ),
-    Case(
-        GradientBoostingClassifier(random_state=0, n_iter_no_change=2, tol=0.05, subsample=0.7),
-        {"n_estimators": [2, 60, 9, 5]},
-        ("binary", "weighted"),
-    ),
-    Case(
-        GradientBoostingRegressor(random_state=STATE, n_iter_no_change=3, tol=20.0),
-        {"n_estimators": [2, 60, 9, 5]},
-        ("values",),
-    ),
-    Case(
-        GradientBoostingClassifier(
-            random_state=0, init=DecisionTreeClassifier(max_depth=1, random_state=3)
-        ),
-        SIZES,
-        ("binary",),
-    ),
-    Case(GradientBoostingRegressor(random_state=0, init="zero"), SIZES, ("values",)),
-]
-for options in (
-    {"random_state": 0},
-    {"random_state": STATE, "max_features": 0.5},
-    {"random_state": 0, "early_stopping": True, "tol": 0.1, "n_iter_no_change": 2},
-    {"random_state": 0, "early_stopping": True, "scoring": None, "n_iter_no_change": 3},
-    {"early_stopping": False},
-    {},
-):
-    few = {"min_samples_leaf": 3, "max_leaf_nodes": 5, **options}
-    grid = {"max_iter": [5, 1, 30, 9]}
-    CASES += [
-        Case(HistGradientBoostingClassifier(**few), grid, ("binary", "names", "missing")),
-        Case(HistGradientBoostingRegressor(**few), grid, ("values", "weighted values", "frame")),
-    ]
-for kind in (RandomForestClassifier, ExtraTreesClassifier):
-    grid = {"n_estimators": [3, 1, 7], "ccp_alpha": [0.02, 0.0]}
-    CASES += [
-        Case(kind(random_state=0), grid, CLASSES),
-        Case(kind(random_state=STATE, bootstrap=True, max_samples=0.5), SIZES, ("names",)),
-        Case(kind(random_state=0, class_weight="balanced_subsample"), grid, ("weighted",)),
-        Case(kind(random_state=0, ccp_alpha=0.02, n_jobs=2), SIZES, ("binary",)),
-    ]
-for kind in (RandomForestRegressor, ExtraTreesRegressor):
-    grid = {"n_estimators": [3, 1, 7], "ccp_alpha": [20.0, 0.0]}
-    CASES += [
-        Case(kind(random_state=0, max_depth=5), grid, (*VALUES, "two values")),
-        Case(kind(random_state=STATE, max_features=0.4), grid, ("values",)),
-    ]
-for kind in (DecisionTreeClassifier, ExtraTreeClassifier):
-    grid = {"ccp_alpha": [0.01, 0.0, 0.03, 0.5]}
-    CASES += [
-        Case(kind(random_state=0), grid, CLASSES),
-        Case(kind(random_state=STATE, max_leaf_nodes=9), grid, ("binary",)),
-        Case(kind(random_state=0), {"ccp_alpha": [0.01]}, ("binary",)),
-    ]
-for kind in (DecisionTreeRegressor, ExtraTreeRegressor):
-    CASES.append(
-        Case(kind(random_state=0), {"ccp_alpha": [20.0, 0.0, 2e3]}, (*VALUES, "two values"))
-    )
-CASES += [
-    Case(BaggingClassifier(random_state=0), SIZES, CLASSES),
-    Case(
-        BaggingClassifier(LogisticRegression(), random_state=STATE, max_features=0.5, n_jobs=1),
-        SIZES,
-        ("names",),
-    ),
-    Case(
-        BaggingRegressor(KNeighborsRegressor(), random_state=0, bootstrap=False, max_samples=0.5),
-        SIZES,
-        ("values",),
-    ),
-    Case(BaggingRegressor(random_state=0, bootstrap_features=True), SIZES, VALUES),
-    Case(IsolationForest(random_state=0), SIZES, ("binary", "weighted", "frame", "sparse")),
-    Case(IsolationForest(random_state=0, max_features=0.5, max_samples=20), SIZES, ("binary",)),
-    Case(AdaBoostClassifier(random_state=0), SIZES, CLASSES),
-    # ends early: a tree of full depth makes no error
-    Case(AdaBoostClassifier(DecisionTreeClassifier(), random_state=0), SIZES, ("binary",)),
-    Case(
-        AdaBoostClassifier(DecisionTreeClassifier(max_features=2, max_depth=1), random_state=STATE),
-        {"n_estimators": [20, 3, 50]},
-        ("names",),
-    ),
-    Case(AdaBoostRegressor(random_state=0), SIZES, VALUES),
-    Case(AdaBoostRegressor(LinearRegression(), random_state=STATE), SIZES, ("values",)),
-]
-NEIGHBOURS = {"n_neighbors": [5, 1, 30, 44], "weights": ["uniform", "distance"]}
-MANY = {"n_neighbors": [45, 3, 90], "weights": ["uniform", "distance"]}
-for algorithm in ("auto", "ball_tree", "brute"):
-    for kind, data in (
-        (KNeighborsClassifier, (*CLASSES, "counts")),  # counts: many equal distances
-        (KNeighborsRegressor, (*VALUES, "two values")),
-    ):
-        plain = tuple(name for name in data if "weighted" not in name)
-        few = tuple(name for name in plain if "sparse" not in name or algorithm != "ball_tree")
-        CASES.append(Case(kind(algorithm=algorithm), NEIGHBOURS, few))
-CASES += [
-    Case(
-        KNeighborsClassifier(),
-        MANY,
-        ("binary",),
-        alone=lambda settings: settings["n_neighbors"] >= 45,
-    ),
-    Case(KNeighborsClassifier(), {"n_neighbors": [45, 90]}, ("binary",)),
-    Case(KNeighborsClassifier(), MANY, ("wide",)),
-    Case(KNeighborsRegressor(p=1, metric_params=None), NEIGHBOURS, ("values",)),
-    Case(
-        RadiusNeighborsClassifier(outlier_label="most_frequent"),
-        {"radius": [3.0, 1.0, 6.0], "weights": ["distance", "uniform"]},
-        ("binary", "names"),
-    ),
-    Case(RadiusNeighborsRegressor(), {"radius": [1.0, 0.5, 4.0]}, ("values",)),
-]
-ALPHAS = {"alpha": [1.0, 0.0, 1e-12, 0.3], "fit_prior": [True, False]}
-COUNTS = ("counts", "weighted counts", "names counts", "sparse counts")
-PRIORS = [{"alpha": [0.5, 2.0]}, {"class_prior": [[0.3, 0.7], None]}, {"force_alpha": [False]}]
-CASES += [Case(kind(), ALPHAS, COUNTS) for kind in (MultinomialNB, ComplementNB, BernoulliNB)]
-CASES += [
-    Case(MultinomialNB(), PRIORS, ("counts",)),
-    Case(
-        MultinomialNB(),
-        {"alpha": [[1.0] * 8, [1.0] * 5]},
-        ("counts",),
-        alone=lambda settings: len(settings["alpha"]) == 5,
-    ),
-    Case(ComplementNB(), {"norm": [True, False], "alpha": [1, 0.1]}, COUNTS),
-    Case(CategoricalNB(), ALPHAS, ("bits",)),
-    Case(
-        GaussianNB(),
-        {"var_smoothing": [1e-9, *np.logspace(0, -9, 4), 0.0]},
-        ("binary", "weighted", "names", "float32", "fortran", "frame"),
-    ),
-    Case(GaussianNB(priors=[0.2, 0.8]), {"var_smoothing": [1e-9, 0.5]}, ("binary",)),
-    Case(
-        FixedThresholdClassifier(LogisticRegression()),
-        [
-            {"threshold": ["auto", 0.3, 0.9]},
-            {"response_method": ["decision_function"], "threshold": [-1.0, 0.5]},
-            {"pos_label": [0]},
-        ],
-        ("binary", "frame"),
-    ),
-    Case(
-        VotingClassifier(
-            [
-                ("a", LogisticRegression()),
-                ("b", GaussianNB()),
-                ("c", DecisionTreeClassifier(random_state=0)),
-            ]
-        ),
-        {
-            "weights": [None, [1, 2, 3], [0.5, 0, 1]],
-            "voting": ["hard", "soft"],
-            "flatten_transform": [False],
-        },
-        ("binary", "names", "frame"),
-    ),
-    Case(
-        VotingRegressor([("a", LinearRegression()), ("b", DecisionTreeRegressor(random_state=0))]),
-        {"weights": [None, [1, 2], [1, 2, 3]]},
-        ("values", "weighted values"),
-        alone=lambda settings: settings["weights"] == [1, 2, 3],
-    ),
-]
-TABLES = ("binary", "names", "fortran", "float32", "frame", "sparse")
-CASES += [
-    Case(
-        SelectKBest(),
-        {"k": [3, 0, "all", 8, 9]},
-        TABLES,
-        alone=lambda settings: settings["k"] == 9,
-    ),
-    Case(SelectKBest(chi2), {"k": [1, 2]}, ("counts", "sparse counts")),
-    Case(SelectKBest(f_regression), {"k": [1, 2]}, ("values",)),
-    Case(SelectPercentile(), {"percentile": [10, 0, 100, 55.5]}, TABLES),
-    Case(SelectFpr(), {"alpha": [0.05, 0, 1, 1e-4]}, ("binary", "frame", "sparse")),
-    Case(SelectFdr(), {"alpha": [0.05, 0, 1, 1e-4]}, ("binary",)),
-    Case(SelectFwe(), {"alpha": [0.05, 0, 1, 1e-4]}, ("binary",)),
-    Case(
-        GenericUnivariateSelect(),
-        [{"mode": ["k_best"], "param": [3, 20]}, {"mode": ["percentile", "fpr"], "param": [0.9]}],
-        ("binary",),
-        alone=lambda settings: settings["param"] == 20,
-    ),
-    Case(
-        VarianceThreshold(),
-        {"threshold": [1.2, 0.5, 1e9]},
-        ("binary", "frame", "sparse", "missing"),
-        alone=lambda settings: settings["threshold"] == 1e9,
-    ),
-    Case(
-        VarianceThreshold(),
-        {"threshold": [0.0, 0.7]},
-        ("binary",),
-        alone=lambda settings: settings["threshold"] == 0.0,
-    ),
-]
-DENSE = ("binary", "fortran", "float32", "frame", "tall", "long")
-COMPONENTS = {"n_components": [3, 1, 8, 0.5, 0.99, None, 0]}
-for options in (
-    {"svd_solver": "full"},
-    {"svd_solver": "covariance_eigh"},
-    {"svd_solver": "full", "whiten": True},
-    {"svd_solver": "covariance_eigh", "whiten": True},
-):
-    wide = ("wide",) if options["svd_solver"] == "full" else ()
-    CASES.append(Case(PCA(**options), COMPONENTS, (*DENSE, *wide)))
-CASES += [
-    Case(PCA(svd_solver="covariance_eigh"), COMPONENTS, ("sparse",)),
-    Case(PCA(), COMPONENTS, ("binary", "fortran", "tall", "wide")),
-    Case(
-        PCA(random_state=0),
-        COMPONENTS,
-        ("long",),
-        alone=lambda settings: settings["n_components"] in (1, 3, 8),
-    ),
-    Case(PCA(svd_solver="full"), {"n_components": ["mle", 2]}, ("binary", "tall", "float32")),
-    Case(
-        PCA(svd_solver="full"),
-        {"n_components": ["mle", 50, 2]},
-        ("wide",),
-        alone=lambda settings: settings["n_components"] != 2,
-    ),
-    Case(PCA(svd_solver="full").set_output(transform="pandas"), COMPONENTS, ("frame", "wide")),
-    Case(
-        PCA(svd_solver="covariance_eigh").set_output(transform="pandas"),
-        COMPONENTS,
-        ("frame",),
-    ),
-]
-
-
 # -- the suite
 
 
@@ -577,9 +200,10 @@ def test_one_fit_answers_as_fits_of_their_own_do(case: Case, data: str) -> None:
     candidates = list(ParameterGrid(case.grid))
     axis, shared, output = fit_widest(case.estimator, candidates, given)
     before = pickle.dumps(shared)
-    for settings in candidates:
-        candidate = clone(case.estimator).set_params(**settings)
-        derived = axis.derive(shared, candidate)
+    configured = [clone(case.estimator).set_params(**settings) for settings in candidates]
+    all_derived = [axis.derive(shared, candidate) for candidate in configured]
+    assert pickle.dumps(shared) == before
+    for settings, candidate, derived in zip(candidates, configured, all_derived, strict=True):
         assert (derived is None) == case.alone(settings), settings
         if derived is None:
             continue
@@ -594,7 +218,6 @@ def test_one_fit_answers_as_fits_of_their_own_do(case: Case, data: str) -> None:
         if hasattr(candidate, "transform"):
             expected = clone(candidate).fit_transform(given.X, given.y, **given.fit)
             assert_same(output_of(axis, shared, derived, given, output), expected, f"{settings}")
-    assert_unchanged(shared, before)
 
 
 def fit_widest(estimator: Any, candidates: list[Any], data: Data) -> tuple[Axis, Any, Any]:
@@ -622,6 +245,354 @@ def output_of(axis: Axis, shared: Any, derived: Any, data: Data, widest: Any) ->
     return axis.output(shared, derived, data.X, widest)
 
 
-def assert_unchanged(shared: Any, before: bytes) -> None:
-    if not hasattr(shared, "_tree"):  # a neighbour tree counts its queries
-        assert_same(shared, pickle.loads(before), "shared")
+# -- drawn at random: what nobody thought of
+
+
+def _drawn(seed: int) -> tuple[Any, dict[str, list[Any]], Data]:
+    random = np.random.RandomState(seed)
+    rows, columns = random.randint(30, 120), random.randint(3, 25)
+    X = random.randn(rows + 15, columns) * random.choice([1e-3, 1.0, 1e3], columns)
+    y = X[:, 0] / X[:, 0].std() + random.randn(rows + 15)
+    X = X.astype(random.choice([np.float32, np.float64]), order=random.choice(["C", "F"]))
+    labels = np.digitize(y, [-0.5, 0.8])
+    sizes = {"n_estimators": sorted(random.randint(1, 12, 3).tolist(), key=lambda _: random.rand())}
+    draws = int(random.randint(1000))
+    regression: list[tuple[Any, dict[str, list[Any]]]] = [
+        (GradientBoostingRegressor(random_state=draws, subsample=random.uniform(0.3, 1)), sizes),
+        (
+            HistGradientBoostingRegressor(random_state=draws, max_features=random.uniform(0.2, 1)),
+            {"max_iter": sizes["n_estimators"]},
+        ),
+        (
+            RandomForestRegressor(random_state=draws, max_features=random.uniform(0.2, 1)),
+            {**sizes, "ccp_alpha": [0.0, *random.exponential(0.1, 2)]},
+        ),
+        (DecisionTreeRegressor(random_state=draws), {"ccp_alpha": random.exponential(0.1, 4)}),
+        (AdaBoostRegressor(random_state=draws), sizes),
+        (KNeighborsRegressor(), {"n_neighbors": random.randint(1, rows // 2, 4)}),
+        (
+            Ridge(solver=random.choice(["auto", "svd"])),
+            {"alpha": np.exp(random.uniform(-3, 9, 4))},
+        ),
+        (SelectKBest(f_regression), {"k": random.randint(0, columns + 1, 3)}),
+    ]
+    classification: list[tuple[Any, dict[str, list[Any]]]] = [
+        (GradientBoostingClassifier(random_state=draws, max_features="sqrt"), sizes),
+        (ExtraTreesClassifier(random_state=draws), {**sizes, "ccp_alpha": [0.03, 0.0]}),
+        (BaggingClassifier(random_state=draws, max_samples=random.uniform(0.3, 1)), sizes),
+        (AdaBoostClassifier(random_state=draws, learning_rate=random.uniform(0.1, 2)), sizes),
+        (GaussianNB(), {"var_smoothing": np.exp(random.uniform(-20, 0, 3))}),
+        (
+            PCA(svd_solver=random.choice(["full", "auto"]), whiten=bool(random.randint(2))),
+            {"n_components": [1, *random.uniform(0.1, 1, 3), min(rows, columns)]},
+        ),
+        (RFE(tree), {"n_features_to_select": random.randint(1, columns + 1, 3)}),
+        (SelectFromModel(tree), {"threshold": random.uniform(0, 0.5, 3)}),
+    ]
+    regress = bool(seed % 2)
+    estimator, grid = (regression if regress else classification)[seed // 2 % 8]
+    target = y if regress else labels
+    weights = {"sample_weight": random.rand(rows)} if hasattr(estimator, "predict") else {}
+    if seed % 3 or isinstance(estimator, KNeighborsRegressor):
+        weights = {}
+    return estimator, grid, Data(X[:rows], target[:rows], X[rows:], target[rows:], weights)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("seed", range(48))
+def test_drawn_at_random(seed: int) -> None:
+    estimator, grid, data = _drawn(seed)
+    candidates = list(ParameterGrid({name: list(values) for name, values in grid.items()}))
+    axis, shared, output = fit_widest(estimator, candidates, data)
+    for settings in candidates:
+        candidate = clone(estimator).set_params(**settings)
+        derived = axis.derive(shared, candidate)
+        assert derived is not None
+        expected = fit(candidate, data)
+        assert_same(derived, expected, f"{settings}")
+        assert_same(answers(derived, data), answers(expected, data), f"{settings}")
+        if hasattr(candidate, "transform"):
+            expected = clone(candidate).fit_transform(data.X, data.y, **data.fit)
+            assert_same(output_of(axis, shared, derived, data, output), expected, f"{settings}")
+
+
+# -- one fit, and no more
+
+
+def test_the_shared_fit_grows_the_trees_of_the_largest_and_no_more(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    grown: list[Any] = []
+    grow = BaseDecisionTree._fit
+
+    def counted(tree: Any, *args: Any, **options: Any) -> Any:
+        grown.append(tree)
+        return grow(tree, *args, **options)
+
+    monkeypatch.setattr(BaseDecisionTree, "_fit", counted)
+    data = binary()
+    for estimator, stages in (
+        (RandomForestClassifier(random_state=0), 9),
+        (BaggingClassifier(random_state=0), 9),
+        (IsolationForest(random_state=0), 9),
+        (AdaBoostClassifier(random_state=0), 9),
+        (GradientBoostingClassifier(random_state=0, max_depth=1), 9),
+    ):
+        grown.clear()
+        axis, shared, _ = fit_widest(estimator, list(ParameterGrid(SIZES)), data)
+        assert len(grown) == stages
+        for size in SIZES["n_estimators"]:
+            assert axis.derive(shared, clone(estimator).set_params(n_estimators=size)) is not None
+        assert len(grown) == stages
+
+
+def test_documents_are_read_once() -> None:
+    read: list[str] = []
+
+    def tokens(document: str) -> list[str]:
+        read.append(document)
+        return document.split()
+
+    documents = ["one two", "two three", "three one one"]
+    vectorizer = TfidfVectorizer(tokenizer=tokens, token_pattern=None)
+    axis = find(vectorizer)
+    assert axis is not None
+    shared = axis.widest(vectorizer, [{"use_idf": True}, {"use_idf": False}])
+    output = shared.fit_transform(documents)
+    for use in (True, False):
+        derived = axis.derive(shared, clone(vectorizer).set_params(use_idf=use))
+        assert axis.output is not None
+        axis.output(shared, derived, documents, output)
+    assert read == documents
+
+
+# -- where a rule does not apply
+
+
+NOT: list[Any] = [
+    RandomForestClassifier(),
+    RandomForestClassifier(random_state=0, warm_start=True),
+    RandomForestClassifier(random_state=0, oob_score=True),
+    ExtraTreesRegressor(),
+    DecisionTreeClassifier(),
+    ExtraTreeRegressor(),
+    BaggingRegressor(),
+    BaggingRegressor(random_state=0, warm_start=True),
+    BaggingRegressor(random_state=0, oob_score=True),
+    IsolationForest(),
+    IsolationForest(random_state=0, contamination=0.1),
+    IsolationForest(random_state=0, warm_start=True),
+    AdaBoostClassifier(),
+    GradientBoostingClassifier(),
+    GradientBoostingClassifier(random_state=0, warm_start=True),
+    GradientBoostingClassifier(random_state=0, init=DecisionTreeClassifier()),
+    HistGradientBoostingClassifier(max_features=0.5),
+    HistGradientBoostingClassifier(early_stopping=True),
+    HistGradientBoostingClassifier(random_state=0, warm_start=True),
+    SelectKBest(mutual_info_classif),
+    SelectKBest(lambda X, y: np.ones(X.shape[1])),
+    SelectKBest(functools.partial(mutual_info_classif, n_neighbors=5)),
+    SelectFromModel(LogisticRegression(), prefit=True),
+    SelectFromModel(RandomForestClassifier()),
+    RFE(DecisionTreeClassifier()),
+    SequentialFeatureSelector(DecisionTreeClassifier()),
+    SequentialFeatureSelector(LogisticRegression(), cv=KFold(shuffle=True)),
+    SequentialFeatureSelector(LogisticRegression(), cv=ShuffleSplit()),
+    PCA(svd_solver="randomized"),
+    PCA(svd_solver="arpack"),
+    PCA(copy=False),
+    Ridge(solver="sag"),
+    Ridge(solver="lsqr"),
+    Ridge(positive=True),
+    Ridge(copy_X=False),
+    FixedThresholdClassifier(RandomForestClassifier()),
+    VotingClassifier([("a", RandomForestClassifier())]),
+    CountVectorizer(input="file"),
+    LinearRegression(),
+]
+
+
+@pytest.mark.parametrize("estimator", NOT, ids=lambda estimator: " ".join(str(estimator).split()))
+def test_no_axis(estimator: Any) -> None:
+    assert find(estimator) is None
+
+
+def test_a_subclass_may_do_anything() -> None:
+    class Forest(RandomForestClassifier):  # type: ignore[misc]
+        pass
+
+    assert find(Forest(random_state=0)) is None
+
+
+def test_no_axis_with_an_untested_scikit_learn(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert find(KNeighborsClassifier()) is not None
+    monkeypatch.setattr(axes, "TESTED", ("0.1",))
+    axes._own.cache_clear()
+    try:
+        assert find(KNeighborsClassifier()) is None
+    finally:
+        axes._own.cache_clear()
+
+
+WITHOUT_GUARD: list[tuple[Any, dict[str, Any], dict[str, Any]]] = [
+    (RandomForestClassifier(), {"n_estimators": 3}, {"n_estimators": 9}),
+    (GradientBoostingClassifier(subsample=0.5), {"n_estimators": 3}, {"n_estimators": 9}),
+    (
+        HistGradientBoostingClassifier(max_features=0.3, max_leaf_nodes=4),
+        {"max_iter": 3},
+        {"max_iter": 9},
+    ),
+    (
+        RandomForestClassifier(random_state=0, oob_score=True),
+        {"n_estimators": 30},
+        {"n_estimators": 40},
+    ),
+    (
+        IsolationForest(random_state=0, contamination=0.2),
+        {"n_estimators": 3},
+        {"n_estimators": 9},
+    ),
+    (SelectKBest(mutual_info_classif), {"k": 2}, {"k": 5}),
+    (PCA(svd_solver="randomized", random_state=0), {"n_components": 2}, {"n_components": 4}),
+    (PCA(svd_solver="arpack", random_state=0), {"n_components": 2}, {"n_components": 4}),
+]
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(
+    ("estimator", "one", "other"),
+    WITHOUT_GUARD,
+    ids=lambda value: " ".join(str(value).split()),
+)
+def test_without_its_guard_the_rule_would_be_wrong(
+    estimator: Any, one: dict[str, Any], other: dict[str, Any]
+) -> None:
+    X, y = classes(rows=300, columns=12)
+    # mutual information breaks ties between equal numbers at random
+    data = table(np.round(X) if isinstance(estimator, SelectKBest) else X, y, rows=200)
+    axis = axes._own()[type(estimator)]
+    assert not axis.applies(estimator)
+    if isinstance(estimator, PCA):  # what its rule does of a full decomposition
+        shared = clone(estimator).set_params(**other).fit(data.X)
+        ours = shared.components_[: one["n_components"]]
+        theirs = fit(clone(estimator).set_params(**one), data).components_
+        assert not np.array_equal(ours, theirs)
+        return
+    shared = axis.widest(clone(estimator), [one, other]).fit(data.X, data.y)
+    derived = axis.derive(shared, clone(estimator).set_params(**one))
+    own = fit(clone(estimator).set_params(**one), data)
+    with pytest.raises(AssertionError):
+        assert_same(derived, own)
+
+
+# -- where the data or one candidate rule it out
+
+
+def test_many_rows_without_a_seed_are_refused_before_they_are_fitted() -> None:
+    for boost, rows in (
+        (HistGradientBoostingClassifier(), 10_001),
+        (HistGradientBoostingRegressor(early_stopping=False), 200_001),
+    ):
+        X = np.zeros((rows, 1))
+        axis = find(boost)
+        assert axis is not None
+        with pytest.raises(NotExact, match="random_state"):
+            axis.widest(boost, [{"max_iter": 3}, {"max_iter": 2}]).fit(X, X[:, 0])
+
+
+def _random(*shape: int) -> Any:
+    return np.random.RandomState(0).rand(*shape)
+
+
+def test_components_that_would_not_come_of_a_full_decomposition_are_refused() -> None:
+    axis = find(PCA())
+    assert axis is not None
+    few = [{"n_components": 3}, {"n_components": 7}]
+    with pytest.raises(NotExact):
+        axis.widest(PCA(), few).fit(_random(600, 90))
+    axis.widest(PCA(), [*few, {"n_components": 0.9}]).fit(_random(600, 90))
+    with pytest.raises(NotExact):
+        axis.widest(PCA(svd_solver="covariance_eigh"), few).fit(_random(20, 30))
+
+
+def test_sparse_ridge_is_refused() -> None:
+    axis = find(Ridge())
+    assert axis is not None
+    with pytest.raises(NotExact):
+        axis.widest(Ridge(), [{"alpha": 1.0}]).fit(sparse.eye_array(5, format="csr"), range(5))
+
+
+INVALID: list[tuple[Any, str, list[Any]]] = [
+    (RandomForestClassifier(random_state=0), "n_estimators", [0, -3, "many", 2.5]),
+    (GradientBoostingClassifier(random_state=0), "n_estimators", [0, None]),
+    (HistGradientBoostingClassifier(), "max_iter", [0, "many"]),
+    (AdaBoostClassifier(random_state=0), "n_estimators", [0]),
+    (BaggingClassifier(random_state=0), "n_estimators", [0, "many"]),
+    (DecisionTreeClassifier(random_state=0), "ccp_alpha", [-1.0, "x"]),
+    (KNeighborsClassifier(), "n_neighbors", [0, 1.5]),
+    (GaussianNB(), "var_smoothing", [-1.0]),
+    (SelectKBest(), "k", [-1, "most"]),
+    (SelectPercentile(), "percentile", [101]),
+    (PCA(), "n_components", [-1, 1.5, "most"]),
+    (RFE(tree), "n_features_to_select", [0, "few"]),
+    (Ridge(), "alpha", [-1.0, "x"]),
+    (SelectFromModel(tree), "max_features", [-1]),
+    (VarianceThreshold(), "threshold", [-1.0]),
+]
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(("estimator", "name", "wrong"), INVALID, ids=str)
+def test_an_invalid_candidate_is_left_to_scikit_learn(
+    estimator: Any, name: str, wrong: list[Any]
+) -> None:
+    good = {"max_iter": 2, "n_estimators": 2, "ccp_alpha": 0.1, "n_components": 0.5}.get(name, 1)
+    candidates = [{name: value} for value in (*wrong, good)]
+    axis, shared, _ = fit_widest(estimator, candidates, binary())
+    assert axis.derive(shared, clone(estimator).set_params(**{name: good})) is not None
+    for value in wrong:
+        assert axis.derive(shared, clone(estimator).set_params(**{name: value})) is None
+
+
+# -- rules of other packages
+
+
+class Foreign(BaseEstimator):  # type: ignore[misc]
+    __module__ = "forestry.trees"
+
+
+def registered(value: str, name: str = "forestry.trees.Foreign") -> Callable[..., Any]:
+    entry = EntryPoint(name, value, axes.GROUP)
+
+    def entry_points(*, group: str, name: str) -> list[EntryPoint]:
+        return [entry] if (group, name) == (entry.group, entry.name) else []
+
+    return entry_points
+
+
+@pytest.fixture
+def forgetful() -> Iterator[None]:
+    axes._foreign.cache_clear()
+    yield
+    axes._foreign.cache_clear()
+
+
+@pytest.mark.usefixtures("forgetful")
+def test_a_package_registers_its_rule(monkeypatch: pytest.MonkeyPatch) -> None:
+    value = "jupyter_scale.search.boosters:XGBOOST"
+    rule = Axis("any", ("size",), lambda one: True, lambda one, settings: one, lambda a, b: a)
+    monkeypatch.setattr("jupyter_scale.search.boosters.XGBOOST", rule)
+    monkeypatch.setattr("importlib.metadata.entry_points", registered(value))
+    assert find(Foreign()) is rule
+    axes._foreign.cache_clear()
+    monkeypatch.setattr("importlib.metadata.entry_points", registered(value, "forestry.Other"))
+    assert find(Foreign()) is None
+
+
+@pytest.mark.usefixtures("forgetful")
+@pytest.mark.parametrize("value", ["forestry.axes:NONE", "os:sep", "os:no_such_name"])
+def test_a_broken_entry_point_warns_once(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.metadata.entry_points", registered(value))
+    with pytest.warns(UserWarning, match=r"axis of forestry\.trees\.Foreign is ignored"):
+        assert find(Foreign()) is None
+    assert find(Foreign()) is None

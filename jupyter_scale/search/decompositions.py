@@ -1,8 +1,8 @@
-"""Axes of transformers: one scoring or decomposition, any part of it."""
+"""Axes of decompositions: one of them, any number of its components."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,19 +10,7 @@ from scipy.sparse import issparse
 from sklearn.base import clone
 from sklearn.decomposition import PCA
 from sklearn.decomposition._pca import _infer_dimension
-from sklearn.feature_selection import (
-    GenericUnivariateSelect,
-    SelectFdr,
-    SelectFpr,
-    SelectFwe,
-    SelectKBest,
-    SelectPercentile,
-    VarianceThreshold,
-    chi2,
-    f_classif,
-    f_regression,
-    r_regression,
-)
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.utils._set_output import _wrap_data_with_container
 
 from jupyter_scale.search.axes import (
@@ -30,58 +18,13 @@ from jupyter_scale.search.axes import (
     NotExact,
     Settings,
     accepted,
-    always,
     copy_fitted,
     defaults,
+    seeded,
     valid,
 )
 
 __all__ = ["AXES"]
-
-
-# -- scores of single features
-
-_DETERMINISTIC = (chi2, f_classif, f_regression, r_regression)
-
-
-def _scored(estimator: Any) -> bool:
-    """Apply when the function that computes the scores is known not to draw."""
-    return any(estimator.score_func is function for function in _DETERMINISTIC)
-
-
-def _scores(shared: Any, estimator: Any) -> Any | None:
-    if not valid(estimator) or _warns(estimator, len(shared.scores_)):
-        return None
-    return copy_fitted(shared, estimator)
-
-
-def _warns(estimator: Any, features: int) -> bool:
-    """Tell whether its own fit would warn of too large a `k`."""
-    kind = type(estimator)
-    if kind is GenericUnivariateSelect and estimator.mode == "k_best":
-        wanted = estimator.param
-    else:
-        wanted = getattr(estimator, "k", 0)
-    return not isinstance(wanted, str) and wanted > features
-
-
-# -- variances
-
-
-def _positive(estimator: Any, settings: Sequence[Settings]) -> Any:
-    """Keep every feature that any candidate keeps; 0 is computed in another way."""
-    above = [one.threshold for one in accepted(estimator, settings) if one.threshold > 0]
-    return clone(estimator).set_params(threshold=min(above, default=0.0))
-
-
-def _varied(shared: Any, estimator: Any) -> Any | None:
-    if not valid(estimator) or (estimator.threshold == 0) != (shared.threshold == 0):
-        return None
-    variances = shared.variances_
-    if np.all(~np.isfinite(variances) | (variances <= estimator.threshold)):
-        return None  # an error
-    return copy_fitted(shared, estimator)
-
 
 # -- principal components
 
@@ -89,11 +32,11 @@ def _varied(shared: Any, estimator: Any) -> Any | None:
 class _Decomposed(PCA):  # type: ignore[misc]
     """All components, computed where at least one candidate would compute them all."""
 
-    wanted: Sequence[Any] = ()
+    shared_wanted: Sequence[Any] = ()
 
     def _fit(self, X: Any) -> Any:
         shape, sparse = np.shape(X), issparse(X)
-        if not any(_full(self.svd_solver, size, shape, sparse) for size in self.wanted):
+        if not any(_full(self.svd_solver, size, shape, sparse) for size in self.shared_wanted):
             raise NotExact("PCA's solver computes the wanted components only")
         if self.svd_solver == "covariance_eigh" and shape[0] < shape[1]:
             raise NotExact("of more columns than rows, PCA forgets some of the variances")
@@ -120,7 +63,7 @@ def _decomposes(estimator: Any) -> bool:
 
 def _all_components(estimator: Any, settings: Sequence[Settings]) -> Any:
     widest = _Decomposed(**clone(estimator).get_params(deep=False)).set_params(n_components=None)
-    widest.wanted = [one.n_components for one in accepted(estimator, settings)]
+    widest.shared_wanted = [one.n_components for one in accepted(estimator, settings)]
     for name in ("_sklearn_output_config", "_metadata_request"):
         if hasattr(estimator, name):
             setattr(widest, name, getattr(clone(estimator), name))
@@ -151,7 +94,7 @@ def _components(shared: Any, estimator: Any) -> Any | None:
         size = np.searchsorted(np.cumsum(shared.explained_variance_ratio_), size, "right") + 1
     elif size > smaller:
         return None
-    fitted = copy_fitted(
+    return copy_fitted(
         shared,
         estimator,
         noise_variance_=np.mean(variances[size:]) if size < smaller else 0.0,
@@ -162,8 +105,6 @@ def _components(shared: Any, estimator: Any) -> Any | None:
         explained_variance_ratio_=np.array(shared.explained_variance_ratio_[:size]),
         singular_values_=np.array(shared.singular_values_[:size]),
     )
-    del fitted.wanted
-    return fitted
 
 
 def _projected(shared: Any, derived: Any, X: Any, output: Any) -> Any:
@@ -178,33 +119,22 @@ def _projected(shared: Any, derived: Any, X: Any, output: Any) -> Any:
     )
 
 
-def _any_of(
-    *parameters: str, widest: Callable[[Any, Sequence[Settings]], Any] | None = None
-) -> Axis:
-    """Return the axis of a selection by scores."""
-    return Axis(
-        "any of the scored features",
-        parameters,
-        _scored,
-        widest or defaults(*parameters),
-        _scores,
-    )
+# -- discriminants
 
 
-def _all_features(estimator: Any, settings: Sequence[Settings]) -> Any:
-    return clone(estimator).set_params(k="all")  # the default may be too large
+def _discriminants(shared: Any, estimator: Any) -> Any | None:
+    count = estimator.n_components
+    if not valid(estimator) or (count is not None and count > shared._max_components):
+        return None
+    fitted = copy_fitted(shared, estimator)
+    if count is not None:
+        fitted._max_components = fitted._n_features_out = count
+        if hasattr(shared, "explained_variance_ratio_"):
+            fitted.explained_variance_ratio_ = shared.explained_variance_ratio_[:count]
+    return fitted
 
 
 AXES: dict[type, Axis] = {
-    SelectKBest: _any_of("k", widest=_all_features),
-    SelectPercentile: _any_of("percentile"),
-    SelectFpr: _any_of("alpha"),
-    SelectFdr: _any_of("alpha"),
-    SelectFwe: _any_of("alpha"),
-    GenericUnivariateSelect: _any_of("mode", "param"),
-    VarianceThreshold: Axis(
-        "any of the varied features", ("threshold",), always, _positive, _varied
-    ),
     PCA: Axis(
         "components of the full decomposition",
         ("n_components",),
@@ -212,5 +142,12 @@ AXES: dict[type, Axis] = {
         _all_components,
         _components,
         _projected,
+    ),
+    LinearDiscriminantAnalysis: Axis(
+        "components of all discriminants",
+        ("n_components",),
+        seeded,
+        defaults("n_components"),
+        _discriminants,
     ),
 }
