@@ -3,14 +3,15 @@
 scikit-learn runs every search through ``joblib.Parallel``. `merged` makes `MergedBackend` the
 current backend; each ``Parallel`` of scikit-learn's is given an `Evaluation` of its own, which
 takes all calls in (``pre_dispatch="all"``), and when joblib starts to wait for results
-(``retrieval_context``) plans and runs them. Splits, ``cv_results_``, the choice of the best and
-the refit remain scikit-learn's code.
+(``retrieval_context``) plans and runs them. Splits, ``cv_results_`` and the choice of the best
+remain scikit-learn's code; its final fit is sent to the cluster (see `refit`).
 """
 
 from __future__ import annotations
 
 import time
 import warnings
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
@@ -18,17 +19,20 @@ from typing import Any
 import joblib
 from distributed import Client
 
+from jupyter_scale.search import internals, refit
 from jupyter_scale.search.execute import Cluster, run_here
 from jupyter_scale.search.internals import (
     FallbackToBackend,
     Parallel,
     ParallelBackendBase,
     SequentialBackend,
+    ThreadingBackend,
     raise_dispatch_error,
 )
 from jupyter_scale.search.plan import Plan
 from jupyter_scale.search.planner import Planner
 from jupyter_scale.search.report import Recorder, Report, SearchReport, Tally
+from jupyter_scale.search.sending import Sent
 
 __all__ = ["PlanOnly", "merged"]
 
@@ -99,14 +103,23 @@ def merged(
         raise ValueError(f"the client is {client.status}: connect to a running cluster first")
     before, _ = joblib.parallel.get_active_backend()
     session = _Session(client, seed, merge == "seeded", plan_only, recorder, before)
-    with joblib.parallel_config(backend=MergedBackend(session)):
-        yield session.report
+    try:
+        with joblib.parallel_config(backend=MergedBackend(session)):
+            yield session.report
+    finally:
+        session.close()
 
 
 def nested() -> AbstractContextManager[Any]:
     """Return the context for what a cell runs: inner searches are merged too, in its own thread."""
     session = _Session(None, None, False, False, None, SequentialBackend(nesting_level=1))
     return _current(MergedBackend(session, nesting_level=1))
+
+
+def nested_in_refit() -> AbstractContextManager[Any]:
+    """Return the context for the final fit: it is alone, so ``n_jobs`` counts on its worker."""
+    session = _Session(None, None, False, False, None, ThreadingBackend(nesting_level=0))
+    return _current(MergedBackend(session))
 
 
 def _current(backend: MergedBackend) -> AbstractContextManager[Any]:
@@ -134,32 +147,78 @@ class _Session:
         self.report = Report()
         self.recorder = _Guarded(recorder)
         self.cluster = None if client is None else Cluster(client, nested=nested)
+        self._sent: weakref.WeakSet[Sent] = weakref.WeakSet()
 
     def planner(self) -> Planner:
         return Planner(seed=self.seed, seeded_only=self.seeded_only)
 
-    def run(self, planner: Planner, report: SearchReport) -> dict[int, Any]:
+    def sent(self) -> Sent | None:
+        """Return what is to hold the data of one fit on the workers."""
+        if self.client is None:
+            return None
+        sent = Sent(self.client)
+        self._sent.add(sent)
+        return sent
+
+    def close(self) -> None:
+        """Leave no data on the workers, whatever became of the fits."""
+        for sent in list(self._sent):
+            sent.close()
+
+    def run(self, planner: Planner, report: SearchReport, sent: Sent | None) -> dict[int, Any]:
         """Run what a planner has collected; return the results by call number."""
         plan = planner.plan
         report.plan(plan)
         tally = Tally(plan, report, self.recorder)
         start = time.perf_counter()
-        report.status = "failed"
-        try:
-            self.recorder.planned(plan)
-            # scikit-learn's callbacks report to the process that they were made in
-            if self.cluster is None or any(cell.watched is not None for cell in plan.cells):
-                run_here(plan, tally, nested=self._nested)
+        with self._following(report):
+            try:
+                self.recorder.planned(plan)
+                # scikit-learn's callbacks report to the process that they were made in
+                watched = any(cell.watched is not None for cell in plan.cells)
+                if self.cluster is None or sent is None or watched:
+                    run_here(plan, tally, nested=self._nested)
+                else:
+                    self.cluster.run(plan, tally, sent)
+            finally:
+                report.seconds += time.perf_counter() - start
+        return {n: tally.results[plan.copies.get(n, n)] for n in range(plan.n_calls)}
+
+    def refit(
+        self, report: SearchReport, sent: Sent, estimator: Any, *data: Any, **params: Any
+    ) -> Any:
+        """Fit the best estimator of a search on the cluster; return it."""
+        plan = None
+        if not internals.has_callbacks(estimator, vars(estimator).get(internals.CONTEXT)):
+            plan = refit.planned(estimator, data, params)
+        if plan is None or self.cluster is None:
+            return estimator.fit(*data, **params)
+        results = refit.Results()
+        with self._following(report):
+            report.status = "refitting"
+            self.recorder.refitting(report)
+            self.cluster.run(plan, results, sent, nested=nested_in_refit)
+            fitted = results.fitted
+            if refit.adopt(estimator, fitted, data, params):
+                report.refit = f"refit in {fitted.seconds:.1f} s on worker {fitted.worker}"
             else:
-                self.cluster.run(plan, tally)
+                estimator.fit(*data, **params)
+        return estimator
+
+    @contextmanager
+    def _following(self, report: SearchReport) -> Iterator[None]:
+        """Say in the report, and to the recorder, how it ended."""
+        try:
+            yield
             report.status = "done"
         except KeyboardInterrupt:
             report.status = "interrupted"
             raise
+        except BaseException:
+            report.status = "failed"
+            raise
         finally:
-            report.seconds += time.perf_counter() - start
             self.recorder.finished(report)
-        return {n: tally.results[plan.copies.get(n, n)] for n in range(plan.n_calls)}
 
     def _nested(self) -> AbstractContextManager[Any]:
         """In this process, inner uses of joblib other than searches run as they would anyway."""
@@ -231,11 +290,15 @@ class Evaluation(ParallelBackendBase):  # type: ignore[misc]  # joblib is untype
         self._planner = session.planner()
         self._batches: list[tuple[range, Callable[[list[Any]], None]]] = []
         self._report: SearchReport | None = None
+        self._sent = session.sent()
+        self._refits = False
 
     def configure(self, n_jobs: int = 1, parallel: Any = None, **kwargs: Any) -> int:
         """Ask joblib to dispatch everything before it waits."""
         self.parallel = parallel
         parallel.pre_dispatch = "all"
+        search = None if self._sent is None else internals.searching(parallel)
+        self._refits = search is not None and refit.expect(*search, self._refit)
         return self.effective_n_jobs(n_jobs)
 
     def effective_n_jobs(self, n_jobs: int | None) -> int:
@@ -268,10 +331,29 @@ class Evaluation(ParallelBackendBase):  # type: ignore[misc]  # joblib is untype
                 raise PlanOnly(self._planner.plan)
             # successive halving evaluates several times: its rounds share one report
             self._report = self._report or self._session.new_report(self._planner)
-            results = self._session.run(self._planner, self._report)
+            try:
+                results = self._session.run(self._planner, self._report, self._sent)
+            except BaseException:
+                self._refits = False
+                raise
             for numbers, callback in self._batches:
                 callback([results[number] for number in numbers])
         yield
+
+    def _refit(self, estimator: Any, *data: Any, **params: Any) -> Any:
+        """Fit the best estimator, after the last call."""
+        assert self._sent is not None
+        if self._report is None:
+            return estimator.fit(*data, **params)
+        try:
+            return self._session.refit(self._report, self._sent, estimator, *data, **params)
+        finally:
+            self._sent.close()
+
+    def terminate(self) -> None:
+        """Keep the data on the workers for the refit, if there is one."""
+        if self._sent is not None and not self._refits:
+            self._sent.close()
 
     def retrieve_result_callback(self, out: list[Any]) -> list[Any]:
         """Return the results of a batch as they are."""
@@ -305,3 +387,7 @@ class _Guarded:
 
     def finished(self, report: SearchReport) -> None:
         self._call("finished", report)
+
+    def refitting(self, report: SearchReport) -> None:
+        if hasattr(self._recorder, "refitting"):
+            self._call("refitting", report)

@@ -1,8 +1,8 @@
 """Carry out a plan: in this process, or on a Dask cluster.
 
 On a cluster few tasks are under way at a time, so that memory and the scheduler's load follow the
-cluster's width and not the grid. The plan's data travel to each worker once. A lost worker costs
-its own tasks; a piece of work that keeps ending its workers is halved until the candidate is
+cluster's width and not the grid. The data reach each worker once (see `sending`). A lost worker
+costs its own tasks; a piece of work that keeps ending its workers is halved until the candidate is
 found, which then gets ``error_score``. Whatever ends the search, what is queued is cancelled.
 """
 
@@ -12,28 +12,29 @@ import time
 import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from typing import Any
+from typing import Any, Protocol
 from uuid import uuid4
 
-from dask.sizeof import sizeof
 from distributed import Client, Future, as_completed
 from distributed.client import FutureCancelledError
 from distributed.scheduler import KilledWorker
 from sklearn.base import BaseEstimator
 
 from jupyter_scale.search import tasks, worker
+from jupyter_scale.search.mapping import Elsewhere
 from jupyter_scale.search.plan import Call, Cell, Plan
-from jupyter_scale.search.report import Tally
 from jupyter_scale.search.schedule import Piece, Schedule
-from jupyter_scale.search.sharing import Parcel
+from jupyter_scale.search.sending import Sent, bundled
 from jupyter_scale.search.tasks import Bundle, CarriedError, Outcome, Task
 
 __all__ = ["Cluster", "WorkerLost", "run_here"]
 
 
-IN_GRAPH = 4 * 2**20
-"""Bytes of data that the scheduler can be asked to hold on to."""
-ATTEMPTS = 5
+class Tally(Protocol):
+    """Where outcomes go."""
+
+    def add(self, outcome: Outcome) -> None:
+        """Take what a task found."""
 
 
 class WorkerLost(RuntimeError):
@@ -96,49 +97,47 @@ class Cluster:
             self._asked = time.monotonic()
         return max(1, self._threads)
 
-    def run(self, plan: Plan, tally: Tally) -> None:
+    def run(
+        self,
+        plan: Plan,
+        tally: Tally,
+        sent: Sent,
+        *,
+        nested: Callable[[], Any] | None = None,
+    ) -> None:
         """Run a plan to its end.
+
+        Parameters
+        ----------
+        plan, tally
+            What to run, and where its outcomes go.
+        sent : Sent
+            What the workers hold of the data already.
+        nested : callable, optional
+            In the place of this cluster's own.
 
         Raises
         ------
         Exception
             What a cell raised, with ``error_score="raise"``.
         """
-        _Run(self, plan, tally, self._nested).run()
-
-    def send(self, value: Any) -> Future[Any]:
-        """Return the future of a piece of data.
-
-        Nothing is kept for the next plan: the user may write into an array in between.
-        """
-        parcel = Parcel(value)
-        if _size(parcel.value) <= IN_GRAPH:
-            # as the result of a task it can be had again when its holders are lost
-            return self.client.submit(worker.hold, parcel, key=_key("data"), pure=False)
-        for attempt in range(ATTEMPTS):
-            try:
-                future: Future[Any] = self.client.scatter(parcel, broadcast=True, hash=False)
-                return future
-            except OSError:  # a worker was lost on the way
-                if attempt == ATTEMPTS - 1:
-                    raise
-                self.client.wait_for_workers(1, timeout=60)
-        raise AssertionError("unreachable")
+        _Run(self, plan, tally, sent, nested or self._nested).run()
 
 
 class _Run:
     """One plan on its way through a cluster."""
 
     def __init__(
-        self, cluster: Cluster, plan: Plan, tally: Tally, nested: Callable[[], Any]
+        self, cluster: Cluster, plan: Plan, tally: Tally, sent: Sent, nested: Callable[[], Any]
     ) -> None:
         self.cluster = cluster
         self.client = cluster.client
         self.plan = plan
         self.tally = tally
+        self.sent = sent
         self.nested = nested
         self.schedule = Schedule(plan)
-        self.bundle = Bundle(tuple(plan.setups), tuple(plan.folds))
+        self.bundle, self.data = bundled(plan)
         self.made: dict[int, Future[Any]] = {}
         self.under_way: dict[Future[Any], Piece] = {}
         self.waiting = as_completed(with_results=True, raise_errors=False)
@@ -183,8 +182,7 @@ class _Run:
 
     def _send(self) -> list[Future[Any]]:
         """Give the workers what all tasks read."""
-        values = [self.bundle, *self.plan.data]
-        return [self.cluster.send(value) for value in values]
+        return [self.sent.send(self.bundle), *map(self.sent.get, self.data)]
 
     def _fill(self, shared: list[Future[Any]]) -> None:
         """Keep every thread busy, and as little as possible queued."""
@@ -251,12 +249,16 @@ class _Run:
         if isinstance(error, KilledWorker):
             self._isolate(piece, error)
             return True
-        if future.status == "cancelled" or isinstance(error, FutureCancelledError):
+        elsewhere = isinstance(error, Elsewhere)
+        if elsewhere or future.status == "cancelled" or isinstance(error, FutureCancelledError):
             self.losses += 1
             if self.losses > 10:
                 raise WorkerLost(
                     "the cluster lost its data ten times; see its logs, then run the cell again"
                 )
+            if elsewhere:
+                self.sent.elsewhere()
+            self.sent.lost()
             self.schedule.again([piece, *self.under_way.values()])
             self.client.cancel([*self.under_way, *self.made.values()], msg=None)
             self.under_way.clear()
@@ -324,15 +326,6 @@ def _finish(outcome: Outcome) -> None:
         raise outcome.error.revive()
     if outcome.error is not None:
         raise outcome.error
-
-
-def _size(value: Any) -> int:
-    """Estimate the bytes of a piece of data."""
-    if isinstance(value, Bundle):
-        rows = [part for fold in value.folds for part in (fold.train, fold.test)]
-        params = [dict(setup.options.get("fit_params") or {}) for setup in value.setups]
-        return int(sizeof(rows) + sizeof(params))
-    return int(sizeof(value))
 
 
 def _key(name: str) -> str:

@@ -41,6 +41,12 @@ class Recorder(Protocol):
     def finished(self, report: SearchReport) -> None:
         """Take leave of a search that is done, has failed or was interrupted (its status)."""
 
+    def refitting(self, report: SearchReport) -> None:
+        """Learn that the best candidate is fitted on the cluster; `finished` comes once more.
+
+        A recorder may be without this method.
+        """
+
 
 @dataclass(slots=True, eq=False, repr=False)
 class SearchReport(Counted):
@@ -62,7 +68,9 @@ class SearchReport(Counted):
         The cluster, or this process.
     unshared, unseeded : dict of str to int
         Why something was not shared, which steps draw without a seed; with cells concerned.
-    status : {"running", "done", "failed", "interrupted"}
+    refit : str
+        Where the best candidate was fitted, and how long that took; empty for the kernel.
+    status : {"running", "refitting", "done", "failed", "interrupted"}
     """
 
     name: str
@@ -73,6 +81,7 @@ class SearchReport(Counted):
     seconds_spent: float = 0.0
     seconds_saved: float = 0.0
     status: str = "running"
+    refit: str = ""
     counts: dict[str, list[int]] = field(default_factory=dict)
     unshared: dict[str, int] = field(default_factory=dict)
     unseeded: dict[str, int] = field(default_factory=dict)
@@ -113,7 +122,8 @@ class SearchReport(Counted):
             if self.seconds_saved >= 0.05
             else []
         )
-        return [*saved, *note_lines(self.unshared, self.unseeded)]
+        refit = [self.refit] if self.refit else []
+        return [*saved, *refit, *note_lines(self.unshared, self.unseeded)]
 
     def __str__(self) -> str:
         return "\n".join([self.headline, *table_lines(self.steps), *self.notes])
