@@ -12,7 +12,7 @@ from __future__ import annotations
 import time
 import warnings
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
@@ -20,6 +20,7 @@ import joblib
 from distributed import Client
 
 from jupyter_scale.search import internals, refit
+from jupyter_scale.search.control import Control, SearchStopped
 from jupyter_scale.search.execute import Cluster, run_here
 from jupyter_scale.search.internals import (
     FallbackToBackend,
@@ -31,7 +32,7 @@ from jupyter_scale.search.internals import (
 )
 from jupyter_scale.search.plan import Plan
 from jupyter_scale.search.planner import Planner
-from jupyter_scale.search.report import Recorder, Report, SearchReport, Tally
+from jupyter_scale.search.report import Place, Recorder, Report, Score, SearchReport, Tally
 from jupyter_scale.search.sending import Sent
 
 __all__ = ["PlanOnly", "merged"]
@@ -55,6 +56,8 @@ def merged(
     merge: str = "all",
     plan_only: bool = False,
     recorder: Recorder | None = None,
+    on_score: Callable[[Score], None] | None = None,
+    control: Control | None = None,
 ) -> Iterator[Report]:
     """Run scikit-learn's searches with every shared piece of work done once.
 
@@ -70,6 +73,10 @@ def merged(
         Fit nothing: the first search raises `PlanOnly` with its plan.
     recorder : Recorder, optional
         Follows the searches, as a progress bar does.
+    on_score : callable, optional
+        Called with each finished cell, a `Score`, in the order of completion; see also `stream`.
+    control : Control, optional
+        Pauses, resumes and stops the searches, from any thread; else ``report.control`` does.
 
     Yields
     ------
@@ -80,6 +87,8 @@ def merged(
     ------
     ValueError
         If `merge` is none of the two, or `client` is closed.
+    SearchStopped
+        By a search that `control` has stopped.
 
     Examples
     --------
@@ -102,7 +111,15 @@ def merged(
     if client is not None and client.status != "running":
         raise ValueError(f"the client is {client.status}: connect to a running cluster first")
     before, _ = joblib.parallel.get_active_backend()
-    session = _Session(client, seed, merge == "seeded", plan_only, recorder, before)
+    session = _Session(
+        client,
+        before,
+        seed=seed,
+        seeded_only=merge == "seeded",
+        plan_only=plan_only,
+        told=_Guarded(recorder, on_score),
+        control=control,
+    )
     try:
         with joblib.parallel_config(backend=MergedBackend(session)):
             yield session.report
@@ -112,13 +129,13 @@ def merged(
 
 def nested() -> AbstractContextManager[Any]:
     """Return the context for what a cell runs: inner searches are merged too, in its own thread."""
-    session = _Session(None, None, False, False, None, SequentialBackend(nesting_level=1))
+    session = _Session(None, SequentialBackend(nesting_level=1))
     return _current(MergedBackend(session, nesting_level=1))
 
 
 def nested_in_refit() -> AbstractContextManager[Any]:
     """Return the context for the final fit: it is alone, so ``n_jobs`` counts on its worker."""
-    session = _Session(None, None, False, False, None, ThreadingBackend(nesting_level=0))
+    session = _Session(None, ThreadingBackend(nesting_level=0))
     return _current(MergedBackend(session))
 
 
@@ -133,19 +150,22 @@ class _Session:
     def __init__(
         self,
         client: Client | None,
-        seed: int | None,
-        seeded_only: bool,
-        plan_only: bool,
-        recorder: Recorder | None,
         before: ParallelBackendBase,
+        *,
+        seed: int | None = None,
+        seeded_only: bool = False,
+        plan_only: bool = False,
+        told: _Guarded | None = None,
+        control: Control | None = None,
     ) -> None:
         self.client = client
         self.seed = seed
         self.seeded_only = seeded_only
         self.plan_only = plan_only
         self.before = before
-        self.report = Report()
-        self.recorder = _Guarded(recorder)
+        self.control = control or Control()
+        self.report = Report(control=self.control)
+        self.recorder = told or _Guarded()
         self.cluster = None if client is None else Cluster(client, nested=nested)
         self._sent: weakref.WeakSet[Sent] = weakref.WeakSet()
 
@@ -165,11 +185,17 @@ class _Session:
         for sent in list(self._sent):
             sent.close()
 
-    def run(self, planner: Planner, report: SearchReport, sent: Sent | None) -> dict[int, Any]:
+    def run(
+        self,
+        planner: Planner,
+        report: SearchReport,
+        sent: Sent | None,
+        places: Sequence[Place],
+    ) -> dict[int, Any]:
         """Run what a planner has collected; return the results by call number."""
         plan = planner.plan
         report.plan(plan)
-        tally = Tally(plan, report, self.recorder)
+        tally = Tally(plan, report, self.recorder, places, self.recorder.scored)
         start = time.perf_counter()
         with self._following(report):
             try:
@@ -177,9 +203,9 @@ class _Session:
                 # scikit-learn's callbacks report to the process that they were made in
                 watched = any(cell.watched is not None for cell in plan.cells)
                 if self.cluster is None or sent is None or watched:
-                    run_here(plan, tally, nested=self._nested)
+                    run_here(plan, tally, nested=self._nested, control=self.control)
                 else:
-                    self.cluster.run(plan, tally, sent)
+                    self.cluster.run(plan, tally, sent, self.control)
             finally:
                 report.seconds += time.perf_counter() - start
         return {n: tally.results[plan.copies.get(n, n)] for n in range(plan.n_calls)}
@@ -197,7 +223,7 @@ class _Session:
         with self._following(report):
             report.status = "refitting"
             self.recorder.refitting(report)
-            self.cluster.run(plan, results, sent, nested=nested_in_refit)
+            self.cluster.run(plan, results, sent, self.control, nested=nested_in_refit)
             fitted = results.fitted
             if refit.adopt(estimator, fitted, data, params):
                 report.refit = f"refit in {fitted.seconds:.1f} s on worker {fitted.worker}"
@@ -214,6 +240,9 @@ class _Session:
         except KeyboardInterrupt:
             report.status = "interrupted"
             raise
+        except SearchStopped:
+            report.status = "stopped"
+            raise
         except BaseException:
             report.status = "failed"
             raise
@@ -222,7 +251,7 @@ class _Session:
 
     def _nested(self) -> AbstractContextManager[Any]:
         """In this process, inner uses of joblib other than searches run as they would anyway."""
-        session = _Session(None, None, False, False, None, self.before)
+        session = _Session(None, self.before)
         level = getattr(self.before, "nesting_level", 0) or 0
         return _current(MergedBackend(session, nesting_level=level))
 
@@ -289,6 +318,8 @@ class Evaluation(ParallelBackendBase):  # type: ignore[misc]  # joblib is untype
         self._session = session
         self._planner = session.planner()
         self._batches: list[tuple[range, Callable[[list[Any]], None]]] = []
+        self._places: list[Place] = []
+        self._candidates = 0
         self._report: SearchReport | None = None
         self._sent = session.sent()
         self._refits = False
@@ -311,6 +342,9 @@ class Evaluation(ParallelBackendBase):  # type: ignore[misc]  # joblib is untype
         """Begin a new batch of calls."""
         self._planner = self._session.planner()
         self._batches = []
+        # the rows of cv_results_ go on from one round of successive halving to the next
+        self._candidates = max((place[0] + 1 for place in self._places), default=0)
+        self._places = []
 
     def compute_batch_size(self) -> int:
         """Return how many calls joblib hands over at once; the plan knows no batches."""
@@ -319,8 +353,15 @@ class Evaluation(ParallelBackendBase):  # type: ignore[misc]  # joblib is untype
     def submit(self, func: Any, callback: Any = None) -> Any:
         """Take calls in."""
         numbers = [self._planner.add(*item) for item in func.items]
+        self._places += [self._place(*item) for item in zip(numbers, func.items, strict=True)]
         self._batches.append((range(numbers[0], numbers[-1] + 1), callback))
         return None
+
+    def _place(self, number: int, item: Any) -> Place:
+        arguments = item[2]
+        candidate = (arguments.get("candidate_progress") or (0,))[0]
+        fold = (arguments.get("split_progress") or (number,))[0]
+        return self._candidates + candidate, fold, arguments.get("parameters")
 
     @contextmanager
     def retrieval_context(self) -> Iterator[None]:
@@ -332,7 +373,7 @@ class Evaluation(ParallelBackendBase):  # type: ignore[misc]  # joblib is untype
             # successive halving evaluates several times: its rounds share one report
             self._report = self._report or self._session.new_report(self._planner)
             try:
-                results = self._session.run(self._planner, self._report, self._sent)
+                results = self._session.run(self._planner, self._report, self._sent, self._places)
             except BaseException:
                 self._refits = False
                 raise
@@ -365,10 +406,15 @@ class Evaluation(ParallelBackendBase):  # type: ignore[misc]  # joblib is untype
 
 
 class _Guarded:
-    """A recorder whose errors do not reach the search."""
+    """A recorder, and a callback for scores, whose errors do not reach the search."""
 
-    def __init__(self, recorder: Recorder | None) -> None:
+    def __init__(
+        self,
+        recorder: Recorder | None = None,
+        on_score: Callable[[Score], None] | None = None,
+    ) -> None:
         self._recorder = recorder
+        self._on_score = on_score
 
     def _call(self, method: str, *args: Any) -> None:
         if self._recorder is None:
@@ -378,6 +424,15 @@ class _Guarded:
         except Exception as error:
             self._recorder = None
             warnings.warn(f"the search goes on unrecorded: {error!r}", stacklevel=2)
+
+    def scored(self, score: Score) -> None:
+        if self._on_score is None:
+            return
+        try:
+            self._on_score(score)
+        except Exception as error:
+            self._on_score = None
+            warnings.warn(f"the search goes on, but tells no more scores: {error!r}", stacklevel=2)
 
     def planned(self, plan: Plan) -> None:
         self._call("planned", plan)

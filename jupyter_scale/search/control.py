@@ -1,7 +1,7 @@
 """Pause, resume or stop running searches, from any thread.
 
-A search asks its `Control` before each cell (in this process) or several times a second (on a
-cluster). What runs is not broken off by a pause; a stop cancels it and keeps what is done.
+A search asks its `Control` before each cell (in this process) or many times a second (on a
+cluster). A pause lets what was handed out end; a stop cancels it, and keeps what is done.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Control:
         return self._stopping
 
     def pause(self) -> None:
-        """Let running tasks end, and start none."""
+        """Let tasks that were handed out end, and hand out none."""
         self._set(paused=True)
 
     def resume(self) -> None:
