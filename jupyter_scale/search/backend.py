@@ -3,35 +3,40 @@
 scikit-learn runs every search through ``joblib.Parallel``. `merged` makes `MergedBackend` the
 current backend; each ``Parallel`` of scikit-learn's is given an `Evaluation` of its own, which
 takes all calls in (``pre_dispatch="all"``), and when joblib starts to wait for results
-(``retrieval_context``) plans and runs them. Splits, ``cv_results_``, the choice of the best and
-the refit remain scikit-learn's code.
+(``retrieval_context``) plans and runs them. Splits, ``cv_results_`` and the choice of the best
+remain scikit-learn's code; its final fit is sent to the cluster (see `refit`).
 """
 
 from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Callable, Iterator
+import weakref
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import joblib
 from distributed import Client
 
+from jupyter_scale.search import internals, refit
 from jupyter_scale.search.cell import run_inner
+from jupyter_scale.search.control import Control, SearchStopped
 from jupyter_scale.search.execute import Cluster, run_here
 from jupyter_scale.search.internals import (
     FallbackToBackend,
     Parallel,
     ParallelBackendBase,
     SequentialBackend,
+    ThreadingBackend,
     fit_and_score,
     raise_dispatch_error,
     unwrapped,
 )
 from jupyter_scale.search.plan import Plan
 from jupyter_scale.search.planner import Planner
-from jupyter_scale.search.report import Recorder, Report, SearchReport, Tally
+from jupyter_scale.search.report import Place, Recorder, Report, Score, SearchReport, Tally
+from jupyter_scale.search.sending import Sent
 
 __all__ = ["PlanOnly", "merged"]
 
@@ -54,6 +59,8 @@ def merged(
     merge: str = "all",
     plan_only: bool = False,
     recorder: Recorder | None = None,
+    on_score: Callable[[Score], None] | None = None,
+    control: Control | None = None,
 ) -> Iterator[Report]:
     """Run scikit-learn's searches with every shared piece of work done once.
 
@@ -69,6 +76,10 @@ def merged(
         Fit nothing: the first search raises `PlanOnly` with its plan.
     recorder : Recorder, optional
         Follows the searches, as a progress bar does.
+    on_score : callable, optional
+        Called with each finished cell, a `Score`, in the order of completion; see also `stream`.
+    control : Control, optional
+        Pauses, resumes and stops the searches, from any thread; else ``report.control`` does.
 
     Yields
     ------
@@ -79,6 +90,8 @@ def merged(
     ------
     ValueError
         If `merge` is none of the two, or `client` is closed.
+    SearchStopped
+        By a search that `control` has stopped.
 
     Examples
     --------
@@ -101,16 +114,33 @@ def merged(
     if client is not None and client.status != "running":
         raise ValueError(f"the client is {client.status}: connect to a running cluster first")
     before, _ = joblib.parallel.get_active_backend()
-    session = _Session(client, seed, merge == "seeded", plan_only, recorder, before)
-    with joblib.parallel_config(backend=MergedBackend(session)):
-        yield session.report
+    session = _Session(
+        client,
+        before,
+        seed=seed,
+        seeded_only=merge == "seeded",
+        plan_only=plan_only,
+        told=_Guarded(recorder, on_score),
+        control=control,
+    )
+    try:
+        with joblib.parallel_config(backend=MergedBackend(session)):
+            yield session.report
+    finally:
+        session.close()
 
 
 def nested() -> AbstractContextManager[Any]:
     """Return the context for what a cell runs: inner searches are merged too, in its own thread."""
-    session = _Session(None, None, False, False, None, SequentialBackend(nesting_level=1))
+    session = _Session(None, SequentialBackend(nesting_level=1))
     session.inside = True
     return _current(MergedBackend(session, nesting_level=1))
+
+
+def nested_in_refit() -> AbstractContextManager[Any]:
+    """Return the context for the final fit: it is alone, so ``n_jobs`` counts on its worker."""
+    session = _Session(None, ThreadingBackend(nesting_level=0))
+    return _current(MergedBackend(session))
 
 
 def _current(backend: MergedBackend) -> AbstractContextManager[Any]:
@@ -124,11 +154,13 @@ class _Session:
     def __init__(
         self,
         client: Client | None,
-        seed: int | None,
-        seeded_only: bool,
-        plan_only: bool,
-        recorder: Recorder | None,
         before: ParallelBackendBase,
+        *,
+        seed: int | None = None,
+        seeded_only: bool = False,
+        plan_only: bool = False,
+        told: _Guarded | None = None,
+        control: Control | None = None,
     ) -> None:
         self.client = client
         self.seed = seed
@@ -137,39 +169,95 @@ class _Session:
         self.before = before
         self.inside = False
         """Whether a cell is running, whose parts may share (`run_inner`)."""
-        self.report = Report()
-        self.recorder = _Guarded(recorder)
+        self.control = control or Control()
+        self.report = Report(control=self.control)
+        self.recorder = told or _Guarded()
         self.cluster = None if client is None else Cluster(client, nested=nested)
+        self._sent: weakref.WeakSet[Sent] = weakref.WeakSet()
 
     def planner(self) -> Planner:
         return Planner(seed=self.seed, seeded_only=self.seeded_only)
 
-    def run(self, planner: Planner, report: SearchReport) -> dict[int, Any]:
+    def sent(self) -> Sent | None:
+        """Return what is to hold the data of one fit on the workers."""
+        if self.client is None:
+            return None
+        sent = Sent(self.client)
+        self._sent.add(sent)
+        return sent
+
+    def close(self) -> None:
+        """Leave no data on the workers, whatever became of the fits."""
+        for sent in list(self._sent):
+            sent.close()
+
+    def run(
+        self,
+        planner: Planner,
+        report: SearchReport,
+        sent: Sent | None,
+        places: Sequence[Place],
+    ) -> dict[int, Any]:
         """Run what a planner has collected; return the results by call number."""
         plan = planner.plan
         report.plan(plan)
-        tally = Tally(plan, report, self.recorder)
+        tally = Tally(plan, report, self.recorder, places, self.recorder.scored)
         start = time.perf_counter()
-        report.status = "failed"
-        try:
-            self.recorder.planned(plan)
-            # scikit-learn's callbacks report to the process that they were made in
-            if self.cluster is None or any(cell.watched is not None for cell in plan.cells):
-                run_here(plan, tally, nested=self._nested)
+        with self._following(report):
+            try:
+                self.recorder.planned(plan)
+                # scikit-learn's callbacks report to the process that they were made in
+                watched = any(cell.watched is not None for cell in plan.cells)
+                if self.cluster is None or sent is None or watched:
+                    run_here(plan, tally, nested=self._nested, control=self.control)
+                else:
+                    self.cluster.run(plan, tally, sent, self.control)
+            finally:
+                report.seconds += time.perf_counter() - start
+        return {n: tally.results[plan.copies.get(n, n)] for n in range(plan.n_calls)}
+
+    def refit(
+        self, report: SearchReport, sent: Sent, estimator: Any, *data: Any, **params: Any
+    ) -> Any:
+        """Fit the best estimator of a search on the cluster; return it."""
+        plan = None
+        if not internals.has_callbacks(estimator, vars(estimator).get(internals.CONTEXT)):
+            plan = refit.planned(estimator, data, params)
+        if plan is None or self.cluster is None:
+            return estimator.fit(*data, **params)
+        results = refit.Results()
+        with self._following(report):
+            report.status = "refitting"
+            self.recorder.refitting(report)
+            self.cluster.run(plan, results, sent, self.control, nested=nested_in_refit)
+            fitted = results.fitted
+            if refit.adopt(estimator, fitted, data, params):
+                report.refit = f"refit in {fitted.seconds:.1f} s on worker {fitted.worker}"
             else:
-                self.cluster.run(plan, tally)
+                estimator.fit(*data, **params)
+        return estimator
+
+    @contextmanager
+    def _following(self, report: SearchReport) -> Iterator[None]:
+        """Say in the report, and to the recorder, how it ended."""
+        try:
+            yield
             report.status = "done"
         except KeyboardInterrupt:
             report.status = "interrupted"
             raise
+        except SearchStopped:
+            report.status = "stopped"
+            raise
+        except BaseException:
+            report.status = "failed"
+            raise
         finally:
-            report.seconds += time.perf_counter() - start
             self.recorder.finished(report)
-        return {n: tally.results[plan.copies.get(n, n)] for n in range(plan.n_calls)}
 
     def _nested(self) -> AbstractContextManager[Any]:
         """In this process, inner uses of joblib other than searches run as they would anyway."""
-        session = _Session(None, None, False, False, None, self.before)
+        session = _Session(None, self.before)
         session.inside = True
         level = getattr(self.before, "nesting_level", 0) or 0
         return _current(MergedBackend(session, nesting_level=level))
@@ -238,12 +326,18 @@ class Evaluation(ParallelBackendBase):  # type: ignore[misc]  # joblib is untype
         self._planner = session.planner()
         self._batches: list[tuple[range, Callable[[list[Any]], None]]] = []
         self._inner: list[tuple[list[Any], Callable[[list[Any]], None]]] = []
+        self._places: list[Place] = []
+        self._candidates = 0
         self._report: SearchReport | None = None
+        self._sent = session.sent()
+        self._refits = False
 
     def configure(self, n_jobs: int = 1, parallel: Any = None, **kwargs: Any) -> int:
         """Ask joblib to dispatch everything before it waits."""
         self.parallel = parallel
         parallel.pre_dispatch = "all"
+        search = None if self._sent is None else internals.searching(parallel)
+        self._refits = search is not None and refit.expect(*search, self._refit)
         return self.effective_n_jobs(n_jobs)
 
     def effective_n_jobs(self, n_jobs: int | None) -> int:
@@ -256,6 +350,9 @@ class Evaluation(ParallelBackendBase):  # type: ignore[misc]  # joblib is untype
         """Begin a new batch of calls."""
         self._planner = self._session.planner()
         self._batches, self._inner = [], []
+        # the rows of cv_results_ go on from one round of successive halving to the next
+        self._candidates = max((place[0] + 1 for place in self._places), default=0)
+        self._places = []
 
     def compute_batch_size(self) -> int:
         """Return how many calls joblib hands over at once; the plan knows no batches."""
@@ -267,8 +364,15 @@ class Evaluation(ParallelBackendBase):  # type: ignore[misc]  # joblib is untype
             self._inner.append((func.items, callback))
             return None
         numbers = [self._planner.add(*item) for item in func.items]
+        self._places += [self._place(*item) for item in zip(numbers, func.items, strict=True)]
         self._batches.append((range(numbers[0], numbers[-1] + 1), callback))
         return None
+
+    def _place(self, number: int, item: Any) -> Place:
+        arguments = item[2]
+        candidate = (arguments.get("candidate_progress") or (0,))[0]
+        fold = (arguments.get("split_progress") or (number,))[0]
+        return self._candidates + candidate, fold, arguments.get("parameters")
 
     @contextmanager
     def retrieval_context(self) -> Iterator[None]:
@@ -281,10 +385,29 @@ class Evaluation(ParallelBackendBase):  # type: ignore[misc]  # joblib is untype
                 raise PlanOnly(self._planner.plan)
             # successive halving evaluates several times: its rounds share one report
             self._report = self._report or self._session.new_report(self._planner)
-            results = self._session.run(self._planner, self._report)
+            try:
+                results = self._session.run(self._planner, self._report, self._sent, self._places)
+            except BaseException:
+                self._refits = False
+                raise
             for numbers, callback in self._batches:
                 callback([results[number] for number in numbers])
         yield
+
+    def _refit(self, estimator: Any, *data: Any, **params: Any) -> Any:
+        """Fit the best estimator, after the last call."""
+        assert self._sent is not None
+        if self._report is None:
+            return estimator.fit(*data, **params)
+        try:
+            return self._session.refit(self._report, self._sent, estimator, *data, **params)
+        finally:
+            self._sent.close()
+
+    def terminate(self) -> None:
+        """Keep the data on the workers for the refit, if there is one."""
+        if self._sent is not None and not self._refits:
+            self._sent.close()
 
     def retrieve_result_callback(self, out: list[Any]) -> list[Any]:
         """Return the results of a batch as they are."""
@@ -296,10 +419,15 @@ class Evaluation(ParallelBackendBase):  # type: ignore[misc]  # joblib is untype
 
 
 class _Guarded:
-    """A recorder whose errors do not reach the search."""
+    """A recorder, and a callback for scores, whose errors do not reach the search."""
 
-    def __init__(self, recorder: Recorder | None) -> None:
+    def __init__(
+        self,
+        recorder: Recorder | None = None,
+        on_score: Callable[[Score], None] | None = None,
+    ) -> None:
         self._recorder = recorder
+        self._on_score = on_score
 
     def _call(self, method: str, *args: Any) -> None:
         if self._recorder is None:
@@ -310,6 +438,15 @@ class _Guarded:
             self._recorder = None
             warnings.warn(f"the search goes on unrecorded: {error!r}", stacklevel=2)
 
+    def scored(self, score: Score) -> None:
+        if self._on_score is None:
+            return
+        try:
+            self._on_score(score)
+        except Exception as error:
+            self._on_score = None
+            warnings.warn(f"the search goes on, but tells no more scores: {error!r}", stacklevel=2)
+
     def planned(self, plan: Plan) -> None:
         self._call("planned", plan)
 
@@ -318,3 +455,7 @@ class _Guarded:
 
     def finished(self, report: SearchReport) -> None:
         self._call("finished", report)
+
+    def refitting(self, report: SearchReport) -> None:
+        if hasattr(self._recorder, "refitting"):
+            self._call("refitting", report)

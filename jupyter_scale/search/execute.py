@@ -1,46 +1,62 @@
 """Carry out a plan: in this process, or on a Dask cluster.
 
 On a cluster few tasks are under way at a time, so that memory and the scheduler's load follow the
-cluster's width and not the grid. The plan's data travel to each worker once. A lost worker costs
-its own tasks; a piece of work that keeps ending its workers is halved until the candidate is
-found, which then gets ``error_score``. Whatever ends the search, what is queued is cancelled.
+cluster's width and not the grid. The data reach each worker once (see `sending`). A lost worker
+costs its own tasks. A piece of work that is suspected of ending its workers is divided and tried
+again with nothing else under way (a trial): what ends them then too is a candidate, which gets
+``error_score``. Whatever ends the search, what is queued is cancelled.
 """
 
 from __future__ import annotations
 
 import time
 import warnings
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from typing import Any
+from typing import Any, Protocol
 from uuid import uuid4
 
-from dask.sizeof import sizeof
 from distributed import Client, Future, as_completed
 from distributed.client import FutureCancelledError
 from distributed.scheduler import KilledWorker
 from sklearn.base import BaseEstimator
 
 from jupyter_scale.search import tasks, worker
+from jupyter_scale.search.control import Control, SearchStopped
+from jupyter_scale.search.mapping import Elsewhere
 from jupyter_scale.search.plan import Call, Cell, Plan
-from jupyter_scale.search.report import Tally
 from jupyter_scale.search.schedule import Piece, Schedule
-from jupyter_scale.search.sharing import Parcel
+from jupyter_scale.search.sending import Sent, bundled
 from jupyter_scale.search.tasks import Bundle, CarriedError, Outcome, Task
 
-__all__ = ["Cluster", "WorkerLost", "run_here"]
+__all__ = ["Cluster", "SchedulerLost", "WorkerLost", "run_here"]
+
+PARTS = 16
+"""Into so many parts a suspected piece is divided."""
+TRIALS = 3
+"""Trials in which a candidate takes the data with it, before it is one that does."""
+LOSSES = 12
+"""So often the data may be lost while nothing at all is done."""
+MOMENT = 0.05  # seconds
 
 
-IN_GRAPH = 4 * 2**20
-"""Bytes of data that the scheduler can be asked to hold on to."""
-ATTEMPTS = 5
+class Tally(Protocol):
+    """Where outcomes go."""
+
+    def add(self, outcome: Outcome) -> None:
+        """Take what a task found."""
 
 
 class WorkerLost(RuntimeError):
     """A candidate ended every worker that tried it."""
 
 
-def run_here(plan: Plan, tally: Tally, *, nested: Callable[[], Any]) -> None:
+class SchedulerLost(RuntimeError):
+    """The cluster has gone in the middle of a search."""
+
+
+def run_here(plan: Plan, tally: Tally, *, nested: Callable[[], Any], control: Control) -> None:
     """Run a plan in this process, one piece of work after the other."""
     # without steps to share, the order of scikit-learn
     entries: list[Cell | Call] = [*plan.cells, *plan.calls]
@@ -56,12 +72,14 @@ def run_here(plan: Plan, tally: Tally, *, nested: Callable[[], Any]) -> None:
         Bundle(tuple(plan.setups), tuple(plan.folds)),
         dict(enumerate(plan.data)),
         nested=nested,
+        stopped=control.wait,
         progress=progress,
         say=print,
     )
     outcome.results = {}  # told already, one by one
     tally.add(outcome)
     _finish(outcome)
+    control.check()
 
 
 class Cluster:
@@ -96,54 +114,77 @@ class Cluster:
             self._asked = time.monotonic()
         return max(1, self._threads)
 
-    def run(self, plan: Plan, tally: Tally) -> None:
+    def run(
+        self,
+        plan: Plan,
+        tally: Tally,
+        sent: Sent,
+        control: Control,
+        *,
+        nested: Callable[[], Any] | None = None,
+    ) -> None:
         """Run a plan to its end.
+
+        Parameters
+        ----------
+        plan, tally
+            What to run, and where its outcomes go.
+        sent : Sent
+            What the workers hold of the data already.
+        control : Control
+            Pauses or stops the run.
+        nested : callable, optional
+            In the place of this cluster's own.
 
         Raises
         ------
         Exception
             What a cell raised, with ``error_score="raise"``.
+        SearchStopped
+            By `control`.
+        SchedulerLost
+            When the cluster does not answer any more.
         """
-        _Run(self, plan, tally, self._nested).run()
-
-    def send(self, value: Any) -> Future[Any]:
-        """Return the future of a piece of data.
-
-        Nothing is kept for the next plan: the user may write into an array in between.
-        """
-        parcel = Parcel(value)
-        if _size(parcel.value) <= IN_GRAPH:
-            # as the result of a task it can be had again when its holders are lost
-            return self.client.submit(worker.hold, parcel, key=_key("data"), pure=False)
-        for attempt in range(ATTEMPTS):
-            try:
-                future: Future[Any] = self.client.scatter(parcel, broadcast=True, hash=False)
-                return future
-            except OSError:  # a worker was lost on the way
-                if attempt == ATTEMPTS - 1:
-                    raise
-                self.client.wait_for_workers(1, timeout=60)
-        raise AssertionError("unreachable")
+        run = _Run(self, plan, tally, sent, control, nested or self._nested)
+        try:
+            run.run()
+        except Exception as error:
+            if isinstance(error, SearchStopped) or self.client.status == "running":
+                raise
+            raise SchedulerLost(_LOST) from error
 
 
 class _Run:
     """One plan on its way through a cluster."""
 
     def __init__(
-        self, cluster: Cluster, plan: Plan, tally: Tally, nested: Callable[[], Any]
+        self,
+        cluster: Cluster,
+        plan: Plan,
+        tally: Tally,
+        sent: Sent,
+        control: Control,
+        nested: Callable[[], Any],
     ) -> None:
         self.cluster = cluster
         self.client = cluster.client
         self.plan = plan
         self.tally = tally
+        self.sent = sent
+        self.control = control
         self.nested = nested
         self.schedule = Schedule(plan)
-        self.bundle = Bundle(tuple(plan.setups), tuple(plan.folds))
+        self.bundle, self.data = bundled(plan)
         self.made: dict[int, Future[Any]] = {}
         self.under_way: dict[Future[Any], Piece] = {}
         self.waiting = as_completed(with_results=True, raise_errors=False)
-        self.losses = 0
         self.failures: list[Outcome] = []
+        # what is suspected, how many pieces to try alone, and the one that is alone now
+        self.trials: list[Piece] = []
+        self.careful = 0
+        self.trial: Piece | None = None
+        self.suspected: Counter[tuple[int, int, bool]] = Counter()
+        self.losses = 0
 
     def run(self) -> None:
         shared = self._send()
@@ -151,9 +192,9 @@ class _Run:
             while not self.schedule.finished:
                 if self.failures:
                     self._raise_first()
-                else:
+                elif not self.control.paused:
                     self._fill(shared)
-                for future, result in self.waiting.next_batch():
+                for future, result in self._completed():
                     piece = self.under_way.pop(future, None)
                     if piece is None:
                         continue
@@ -164,10 +205,30 @@ class _Run:
                     elif not self._recover(piece, future, result):
                         shared = self._send()
                         break
+                self.control.check()  # when what is done is collected
         finally:
             futures = [*self.under_way, *self.made.values()]
             if futures and self.client.status == "running":
                 self.client.cancel(futures, reason="the search has ended", msg=None)
+
+    def _completed(self) -> list[tuple[Future[Any], Any]]:
+        """Return what has ended, perhaps nothing, within a moment."""
+        if self.client.status != "running":
+            self._reconnected()
+        changed = self.waiting.thread_condition
+        with changed:
+            if not self.waiting.has_ready():
+                changed.wait(MOMENT)
+        batch: list[tuple[Future[Any], Any]] = self.waiting.next_batch(block=False)
+        return batch
+
+    def _reconnected(self) -> None:
+        """Wait until the client has found its scheduler again, or has given up."""
+        while self.client.status == "connecting":
+            time.sleep(MOMENT)
+            self.control.check()
+        if self.client.status != "running":
+            raise SchedulerLost(_LOST)
 
     def _raise_first(self) -> None:
         """Raise the error of the earliest call, once none before it is still under way."""
@@ -183,16 +244,18 @@ class _Run:
 
     def _send(self) -> list[Future[Any]]:
         """Give the workers what all tasks read."""
-        values = [self.bundle, *self.plan.data]
-        return [self.cluster.send(value) for value in values]
+        return [self.sent.send(self.bundle), *map(self.sent.get, self.data)]
 
     def _fill(self, shared: list[Future[Any]]) -> None:
         """Keep every thread busy, and as little as possible queued."""
         threads = self.cluster.threads
-        while len(self.under_way) < threads + (threads + 1) // 2:
-            piece = self.schedule.next(threads=threads)
+        alone = bool(self.trials or self.careful)
+        window = 1 if alone else threads + (threads + 1) // 2
+        while len(self.under_way) < window:
+            piece = self.trials.pop() if self.trials else self.schedule.next(threads=threads)
             if piece is None:
                 return
+            self.trial = piece if alone else None
             future = self._submit(piece, shared)
             self.under_way[future] = piece
             self.waiting.add(future)
@@ -229,6 +292,7 @@ class _Run:
 
     def _collect(self, piece: Piece, outcome: Outcome) -> None:
         """Take what a task found."""
+        self._cleared(piece)
         self.tally.add(outcome)
         for number, seconds in outcome.made.items():
             self.schedule.durations.learn(self.plan.nodes[number].kind, seconds)
@@ -246,32 +310,95 @@ class _Run:
     def _recover(self, piece: Piece, future: Future[Any], result: Any) -> bool:
         """Deal with a task that was lost; False if the workers' data went with it."""
         error = result[1] if isinstance(result, tuple) else future.exception()
-        if isinstance(error, KilledWorker):
+        own = future if piece.node is None else self.made[piece.node]
+        if isinstance(error, KilledWorker) and error.task in (future.key, own.key):
             self._isolate(piece, error)
             return True
-        if future.status == "cancelled" or isinstance(error, FutureCancelledError):
-            self.losses += 1
-            if self.losses > 10:
-                raise WorkerLost(
-                    "the cluster lost its data ten times; see its logs, then run the cell again"
-                )
-            self.schedule.again([piece, *self.under_way.values()])
-            self.client.cancel([*self.under_way, *self.made.values()], msg=None)
-            self.under_way.clear()
-            self.made.clear()
-            return False
-        raise error
+        lost = future.status == "cancelled" or isinstance(error, FutureCancelledError)
+        if not lost and not isinstance(error, KilledWorker | Elsewhere):
+            raise error
+        if self.client.status != "running":
+            self._reconnected()
+        if isinstance(error, Elsewhere):
+            self.sent.elsewhere()
+        self.losses += 1
+        if self.losses > LOSSES:
+            raise WorkerLost(
+                f"the workers were lost {LOSSES} times and did nothing in between: see their "
+                "logs, give them more memory, then run the cell again"
+            )
+        self._again(piece, error)
+        return False
+
+    def _again(self, piece: Piece, error: BaseException) -> None:
+        """Give everything back: what the workers held is lost."""
+        back = [piece]
+        if piece is self.trial and not isinstance(error, Elsewhere):
+            # nothing else was under way when the data went with their workers
+            back = self._divided(piece)
+            if len(back) == 1 and self._convicted(piece, times=TRIALS):
+                self._fail(piece, error)
+                back = []
+        back += [*self.under_way.values(), *self.trials]
+        self.schedule.again(back)
+        self.careful, self.trial = len(back), None
+        self.client.cancel([*self.under_way, *self.made.values()], msg=None)
+        self.under_way.clear()
+        self.made.clear()
+        self.trials.clear()
+        self.sent.lost()
 
     def _isolate(self, piece: Piece, error: BaseException) -> None:
-        """Find the candidate that ends its workers, and fail that one only."""
-        if piece.stop - piece.start > 1 and not piece.make:
-            self.schedule.halve(piece)
-            return
+        """Find the candidate that ends its workers, and fail that one only.
+
+        Many workers may be lost for other reasons: guilty is what ended them in a trial.
+        """
+        single = piece.make or piece.stop - piece.start == 1
+        if piece is self.trial and single:
+            self._fail(piece, error)
+        else:
+            self.trials += self._divided(piece)
+
+    def _divided(self, piece: Piece) -> list[Piece]:
+        """Return the parts of a suspected piece; a node to be made has none."""
         if piece.make:
-            self.schedule.unmakable(piece)
+            return [piece]
+        size = -(-(piece.stop - piece.start) // PARTS)
+        starts = range(piece.start, piece.stop, size)
+        return [
+            replace(
+                piece,
+                start=start,
+                stop=min(start + size, piece.stop),
+                seconds=piece.seconds / len(starts),
+            )
+            for start in starts
+        ]
+
+    def _convicted(self, piece: Piece, *, times: int) -> bool:
+        suspect = (piece.start, piece.stop, piece.node)
+        self.suspected[suspect] += 1
+        return self.suspected[suspect] >= times
+
+    def _cleared(self, piece: Piece) -> None:
+        """Note that something was done: the workers live."""
+        self.losses = 0
+        if piece is self.trial:
+            self.trial = None
+            self.careful = max(0, self.careful - 1)
+
+    def _fail(self, piece: Piece, error: BaseException) -> None:
+        """Fail the candidates of a piece: if a node cannot be made, all those that need it."""
+        self._cleared(piece)
+        label = None
+        if piece.node is not None:
+            label = self.plan.nodes[piece.node].label
+            del self.made[piece.node]
+        if piece.branch is None:
+            self.schedule.unmakable(piece)  # each that asks for it is tried by itself
             return
-        entry = self.schedule.entries[piece.start]
-        self.tally.add(_failed(entry, self.plan, error))
+        for entry in self.schedule.entries[piece.start : piece.stop]:
+            self.tally.add(_failed(entry, self.plan, error, label or entry.label))
         self._drop(self.schedule.done(piece))
 
 
@@ -285,10 +412,16 @@ class _Failing(BaseEstimator):  # type: ignore[misc]  # scikit-learn is untyped
         raise self.error
 
 
-def _failed(entry: Cell | Call, plan: Plan, error: BaseException) -> Outcome:
+_LOST = (
+    "the cluster does not answer any more: its scheduler has ended, or the network is gone. What "
+    "was done is in the search's scale_report.scores. Start a cluster, then run the search again"
+)
+
+
+def _failed(entry: Cell | Call, plan: Plan, error: BaseException, label: str) -> Outcome:
     """Return what scikit-learn makes of a cell that ended its workers."""
     lost = WorkerLost(
-        f"{entry.label} ended every worker that tried it, most likely by running out of memory: "
+        f"{label} ended every worker that tried it, most likely by running out of memory: "
         f"give the workers more, or leave the candidate out ({error})"
     )
     if isinstance(entry, Call):
@@ -329,15 +462,6 @@ def _finish(outcome: Outcome) -> None:
         raise outcome.error.revive()
     if outcome.error is not None:
         raise outcome.error
-
-
-def _size(value: Any) -> int:
-    """Estimate the bytes of a piece of data."""
-    if isinstance(value, Bundle):
-        rows = [part for fold in value.folds for part in (fold.train, fold.test)]
-        params = [dict(setup.options.get("fit_params") or {}) for setup in value.setups]
-        return int(sizeof(rows) + sizeof(params))
-    return int(sizeof(value))
 
 
 def _key(name: str) -> str:

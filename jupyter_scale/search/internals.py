@@ -8,11 +8,19 @@ not public stands here, so that a new release is judged by reading one module.
 from __future__ import annotations
 
 import copy
+import inspect
+import sys
 import types
 from collections.abc import Callable
 from typing import Any
 
-from joblib.parallel import FallbackToBackend, ParallelBackendBase, SequentialBackend
+from joblib.parallel import (
+    FallbackToBackend,
+    ParallelBackendBase,
+    SequentialBackend,
+    ThreadingBackend,
+)
+from sklearn.base import clone
 from sklearn.metrics._scorer import _MultimetricScorer
 from sklearn.model_selection import _validation
 from sklearn.model_selection._search import BaseSearchCV
@@ -22,12 +30,15 @@ from sklearn.utils.metaestimators import _safe_split
 from sklearn.utils.parallel import Parallel, _FuncWrapper
 
 __all__ = [
+    "CONTEXT",
     "BaseSearchCV",
     "FallbackToBackend",
     "Parallel",
     "ParallelBackendBase",
     "Pipeline",
     "SequentialBackend",
+    "ThreadingBackend",
+    "cloned_by_search",
     "columns_of",
     "configured",
     "cross_val_predict",
@@ -37,6 +48,7 @@ __all__ = [
     "safe_indexing",
     "safe_split",
     "score",
+    "searching",
     "sharable_pipeline",
     "substituted",
     "unwrapped",
@@ -142,3 +154,28 @@ def watched(scorer: Any, look: Callable[[str], None]) -> Any:
     copied = copy.copy(scorer)
     copied.__class__ = Watched
     return copied
+
+
+_SEARCH = inspect.unwrap(BaseSearchCV.fit).__code__
+CONTEXT = "_parent_callback_ctx"
+"""The attribute by which scikit-learn tells an estimator of the callbacks that watch it."""
+
+
+def searching(parallel: Any) -> tuple[Any, Any] | None:
+    """Return (search, the estimator that it clones) of the search that runs this ``Parallel``."""
+    frame = inspect.currentframe()
+    while frame is not None:
+        if frame.f_code is _SEARCH and frame.f_locals.get("parallel") is parallel:
+            return frame.f_locals.get("self"), frame.f_locals.get("base_estimator")
+        frame = frame.f_back
+    return None
+
+
+def cloned_by_search() -> bool:
+    """Tell whether the caller was called by ``clone``, and that by a search itself: its refit."""
+    frame = sys._getframe(2)
+    return (
+        frame.f_code is clone.__code__
+        and frame.f_back is not None
+        and (frame.f_back.f_code is _SEARCH)
+    )
