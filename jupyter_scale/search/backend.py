@@ -24,7 +24,9 @@ from jupyter_scale.search.internals import (
     Parallel,
     ParallelBackendBase,
     SequentialBackend,
+    check_release,
     raise_dispatch_error,
+    search_of_this_call,
 )
 from jupyter_scale.search.plan import Plan
 from jupyter_scale.search.planner import Planner
@@ -76,6 +78,8 @@ def merged(
     ------
     ValueError
         If `merge` is none of the two, or `client` is closed.
+    ImportError
+        If this release of scikit-learn is none of those that were tested.
 
     Examples
     --------
@@ -93,6 +97,7 @@ def merged(
     >>> search.scale_report.fits_done, search.scale_report.fits_saved
     (20, 10)
     """
+    check_release()
     if merge not in MERGE:
         raise ValueError(f"merge={merge!r}: choose one of {', '.join(MERGE)}")
     if client is not None and client.status != "running":
@@ -228,6 +233,7 @@ class Evaluation(ParallelBackendBase):  # type: ignore[misc]  # joblib is untype
     def __init__(self, session: _Session, nesting_level: int | None) -> None:
         super().__init__(nesting_level=nesting_level)
         self._session = session
+        self._search: Any = None
         self._planner = session.planner()
         self._batches: list[tuple[range, Callable[[list[Any]], None]]] = []
         self._report: SearchReport | None = None
@@ -235,6 +241,7 @@ class Evaluation(ParallelBackendBase):  # type: ignore[misc]  # joblib is untype
     def configure(self, n_jobs: int = 1, parallel: Any = None, **kwargs: Any) -> int:
         """Ask joblib to dispatch everything before it waits."""
         self.parallel = parallel
+        self._search = search_of_this_call()
         parallel.pre_dispatch = "all"
         return self.effective_n_jobs(n_jobs)
 
@@ -247,6 +254,7 @@ class Evaluation(ParallelBackendBase):  # type: ignore[misc]  # joblib is untype
     def start_call(self) -> None:
         """Begin a new batch of calls."""
         self._planner = self._session.planner()
+        self._planner.caller = self._search
         self._batches = []
 
     def compute_batch_size(self) -> int:
