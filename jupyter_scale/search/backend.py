@@ -29,6 +29,7 @@ from jupyter_scale.search.internals import (
     ParallelBackendBase,
     SequentialBackend,
     ThreadingBackend,
+    check_release,
     fit_and_score,
     raise_dispatch_error,
     unwrapped,
@@ -92,6 +93,8 @@ def merged(
         If `merge` is none of the two, or `client` is closed.
     SearchStopped
         By a search that `control` has stopped.
+    ImportError
+        If this release of scikit-learn is none of those that were tested.
 
     Examples
     --------
@@ -109,6 +112,7 @@ def merged(
     >>> search.scale_report.fits_done, search.scale_report.fits_saved
     (20, 10)
     """
+    check_release()
     if merge not in MERGE:
         raise ValueError(f"merge={merge!r}: choose one of {', '.join(MERGE)}")
     if client is not None and client.status != "running":
@@ -323,6 +327,7 @@ class Evaluation(ParallelBackendBase):  # type: ignore[misc]  # joblib is untype
     def __init__(self, session: _Session, nesting_level: int | None) -> None:
         super().__init__(nesting_level=nesting_level)
         self._session = session
+        self._search: Any = None
         self._planner = session.planner()
         self._batches: list[tuple[range, Callable[[list[Any]], None]]] = []
         self._inner: list[tuple[list[Any], Callable[[list[Any]], None]]] = []
@@ -336,8 +341,10 @@ class Evaluation(ParallelBackendBase):  # type: ignore[misc]  # joblib is untype
         """Ask joblib to dispatch everything before it waits."""
         self.parallel = parallel
         parallel.pre_dispatch = "all"
-        search = None if self._sent is None else internals.searching(parallel)
-        self._refits = search is not None and refit.expect(*search, self._refit)
+        search = internals.searching(parallel)
+        self._search = None if search is None else search[0]
+        if search is not None and self._sent is not None:
+            self._refits = refit.expect(*search, self._refit)
         return self.effective_n_jobs(n_jobs)
 
     def effective_n_jobs(self, n_jobs: int | None) -> int:
@@ -349,6 +356,7 @@ class Evaluation(ParallelBackendBase):  # type: ignore[misc]  # joblib is untype
     def start_call(self) -> None:
         """Begin a new batch of calls."""
         self._planner = self._session.planner()
+        self._planner.caller = self._search
         self._batches, self._inner = [], []
         # the rows of cv_results_ go on from one round of successive halving to the next
         self._candidates = max((place[0] + 1 for place in self._places), default=0)

@@ -183,7 +183,7 @@ class _Run:
         self.trials: list[Piece] = []
         self.careful = 0
         self.trial: Piece | None = None
-        self.suspected: Counter[tuple[int, int, bool]] = Counter()
+        self.suspected: Counter[tuple[int, int, int | None]] = Counter()
         self.losses = 0
 
     def run(self) -> None:

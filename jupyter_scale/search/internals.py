@@ -2,35 +2,25 @@
 
 The search never reimplements scikit-learn: it recognises ``_fit_and_score``, runs that very
 function, and answers from the plan what it would compute again. What is needed for that and is
-not public stands here, so that a new release is judged by reading one module.
+not public stands here, so that a new release is judged by reading one module and running
+``make test-matrix``; then it joins `RELEASES`, and `check_release` lets it through.
 """
 
 from __future__ import annotations
 
 import copy
 import inspect
+import re
 import sys
 import types
 from collections.abc import Callable
 from typing import Any
 
-from joblib.parallel import (
-    FallbackToBackend,
-    ParallelBackendBase,
-    SequentialBackend,
-    ThreadingBackend,
-)
-from sklearn.base import clone
-from sklearn.metrics._scorer import _MultimetricScorer
-from sklearn.model_selection import _validation
-from sklearn.model_selection._search import BaseSearchCV
-from sklearn.pipeline import Pipeline
-from sklearn.utils import _safe_indexing
-from sklearn.utils.metaestimators import _safe_split
-from sklearn.utils.parallel import Parallel, _FuncWrapper
+import sklearn
 
 __all__ = [
     "CONTEXT",
+    "RELEASES",
     "BaseSearchCV",
     "FallbackToBackend",
     "Parallel",
@@ -38,6 +28,7 @@ __all__ = [
     "Pipeline",
     "SequentialBackend",
     "ThreadingBackend",
+    "check_release",
     "cloned_by_search",
     "columns_of",
     "configured",
@@ -55,6 +46,53 @@ __all__ = [
     "validate_parameters",
     "watched",
 ]
+
+RELEASES = ((1, 7), (1, 8), (1, 9))
+"""Releases of scikit-learn whose own tests pass with every search merged."""
+
+
+def _unsupported() -> ImportError:
+    *most, last = (f"{major}.{minor}" for major, minor in RELEASES)
+    (major, minor), below = RELEASES[-1], most[0]
+    return ImportError(
+        f"searches run merged on scikit-learn {', '.join(most)} and {last}, and this is "
+        f'{sklearn.__version__}: pip install "scikit-learn>={below},<{major}.{minor + 1}", '
+        "or a newer jupyter-scale",
+        name="sklearn",
+    )
+
+
+def check_release() -> None:
+    """Refuse a release of scikit-learn that nothing was tested on.
+
+    Raises
+    ------
+    ImportError
+        In one line, with the releases that work.
+    """
+    found = re.match(r"(\d+)\.(\d+)", sklearn.__version__)
+    if found is None or (int(found[1]), int(found[2])) not in RELEASES:
+        raise _unsupported()
+
+
+try:
+    from joblib.parallel import (
+        FallbackToBackend,
+        ParallelBackendBase,
+        SequentialBackend,
+        ThreadingBackend,
+    )
+    from sklearn.base import clone
+    from sklearn.metrics._scorer import _MultimetricScorer
+    from sklearn.model_selection import _validation
+    from sklearn.model_selection._search import BaseSearchCV
+    from sklearn.pipeline import Pipeline
+    from sklearn.utils import _safe_indexing
+    from sklearn.utils.metaestimators import _safe_split
+    from sklearn.utils.parallel import Parallel, _FuncWrapper
+except ImportError:
+    check_release()
+    raise
 
 fit_and_score: Callable[..., dict[str, Any]] = _validation._fit_and_score
 score: Callable[..., Any] = _validation._score

@@ -227,7 +227,7 @@ class Planner:
         filters: list[Any],
     ) -> int:
         """Return the number of the setup of a call."""
-        caller = kwargs.get("caller")
+        caller = kwargs.get("caller", self.caller)
         estimator: Any = args[0]
         token: Any = None
         if isinstance(caller, BaseSearchCV):
