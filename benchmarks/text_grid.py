@@ -125,7 +125,8 @@ def _contenders(data: Recipe, client: Client, options: argparse.Namespace) -> di
         started = time.perf_counter()
         distinct_work(data, timing)
         serial = time.perf_counter() - started
-        return serial / workers + (refit_seconds(data, timing.scores) if refit else 0.0)
+        last = refit_seconds(data, timing.scores) if refit else 0.0
+        return serial / float(workers) + last
 
     workers, refit = options.workers, options.refit
     return {
