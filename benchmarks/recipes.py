@@ -96,7 +96,7 @@ def columns(rows: int = 20_000) -> Recipe:
     branches = ColumnTransformer(
         [
             ("numbers", make_pipeline(SimpleImputer(), SplineTransformer()), numbers),
-            ("skewed", QuantileTransformer(random_state=0), skewed),
+            ("skewed", QuantileTransformer(n_quantiles=200, random_state=0), skewed),
             ("words", OneHotEncoder(handle_unknown="ignore"), words),
         ]
     )

@@ -81,7 +81,8 @@ def _below(
             plan.kinds.append("model" if len(widths) == 1 else f"step{len(setting)}")
         if len(widths) == 1:
             number = len(plan.cells)
-            plan.cells.append(Cell(number, kind, 0, fold, None, {}, path, (plan.kinds[kind],)))
+            labels = (plan.kinds[kind],)
+            plan.cells.append(Cell(number, kind, 0, fold, None, {}, path=path, labels=labels))
             continue
         number, parent = len(plan.nodes), path[-1] if path else None
         plan.nodes.append(Node(number, kind, plan.kinds[kind], parent, 0, fold, len(plan.cells)))
