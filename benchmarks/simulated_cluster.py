@@ -1,0 +1,389 @@
+"""A Dask cluster as a discrete-event simulation: what a search costs beyond its own work.
+
+Client and scheduler serve one message after the other; the scheduler picks the worker on which a
+task would start soonest, as Dask's does, and moves queued tasks to idle workers once in a while;
+workers fetch what a task starts from, run tasks by priority, and are lost and replaced. A task that
+makes a node is followed by a small one that tells the client. Everything is decided by the
+numbers in `Costs` and one seed: the same simulation always gives the same result.
+"""
+
+from __future__ import annotations
+
+import heapq
+import random
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from itertools import count
+from typing import Any
+
+import numpy as np
+from simulated_work import Job, Policy, Work
+
+STEAL_EVERY = 1.0  # seconds: distributed's work-stealing-interval
+ASK_THREADS = 1.0  # seconds: how long the client believes the number of threads
+SPAN = 5.0  # seconds over which the scheduler's busiest moment is taken
+
+
+@dataclass(frozen=True)
+class Costs:
+    """Seconds and bytes; the first four as `scale_simulation.py --measure` finds them."""
+
+    scheduler_task: float = 0.9e-3
+    client_task: float = 0.4e-3
+    worker_task: float = 1.5e-3
+    scheduler_worker: float = 3e-6
+    """The scheduler weighs every worker that holds the plan's data, for each task."""
+    latency: float = 0.5e-3
+    byte: float = 1e-9
+    node_bytes: float = 20e6
+    data_bytes: float = 100e6
+    worker_start: float = 10.0
+    losses_per_hour: float = 0.0
+    """Of each worker; another one starts in its place."""
+
+
+@dataclass
+class Outcome:
+    """What a simulated search took."""
+
+    workers: int
+    makespan: float = 0.0
+    useful: float = 0.0
+    """Seconds of workers in fits that were needed and not lost."""
+    wasted: float = 0.0
+    tasks: int = 0
+    losses: int = 0
+    cells: list[int] = field(default_factory=list)
+    """How often each cell's result came back."""
+    nodes: list[int] = field(default_factory=list)
+    """How often each node was made by a task that came back."""
+    scheduler: float = 0.0
+    scheduler_peak: float = 0.0
+    """Busy share of the scheduler, over all and in its busiest seconds."""
+    client: float = 0.0
+    most_nodes: int = 0
+    """Made nodes on one worker at once, at most; and on all workers together."""
+    most_nodes_together: int = 0
+
+    @property
+    def efficiency(self) -> float:
+        return self.useful / (self.workers * self.makespan)
+
+
+@dataclass(slots=True, eq=False)
+class Task:
+    """A job on its way; `tell` is the small task after one that makes a node."""
+
+    number: int
+    job: Job
+    tell: bool = False
+    worker: Worker | None = None
+    expected: float = 0.0
+
+    @property
+    def needs(self) -> int | None:
+        return self.job.make if self.tell else self.job.base
+
+    def __lt__(self, other: Task) -> bool:
+        return self.number < other.number
+
+
+@dataclass(slots=True, eq=False)
+class Worker:
+    """A process with one thread."""
+
+    place: int
+    ready: list[Task] = field(default_factory=list)
+    assigned: set[Task] = field(default_factory=set)
+    running: Task | None = None
+    started: float = 0.0
+    held: set[int] = field(default_factory=set)
+    has_data: bool = False
+    alive: bool = True
+
+
+class Server:
+    """Serves one message after the other, and knows when it was busy."""
+
+    def __init__(self) -> None:
+        self.free = 0.0
+        self.busy = 0.0
+        self.spans: dict[int, float] = defaultdict(float)
+
+    def serve(self, now: float, seconds: float) -> float:
+        """Return when a message that arrives now is dealt with."""
+        start = max(now, self.free)
+        self.free = start + seconds
+        self.busy += seconds
+        self.spans[int(start // SPAN)] += seconds
+        return self.free
+
+
+class Simulation:
+    """One search on one cluster.
+
+    Parameters
+    ----------
+    work : Work
+    workers : int
+    costs : Costs
+    seed : int
+        Of worker starts and losses.
+    """
+
+    def __init__(self, work: Work, workers: int, costs: Costs | None = None, seed: int = 0) -> None:
+        self.work, self.costs = work, costs or Costs()
+        self.policy = Policy(work)
+        self.random = random.Random(seed)
+        self.now = 0.0
+        self.scheduler, self.client = Server(), Server()
+        self.workers: dict[int, Worker] = {}
+        self.load = np.full(workers, np.inf)
+        self.holders: dict[int, set[Worker]] = {}
+        self.homeless: list[Task] = []
+        self.arrived: list[Task] = []
+        self.under_way = 0
+        self.outcome = Outcome(
+            workers, cells=[0] * len(work.plan.cells), nodes=[0] * len(work.plan.nodes)
+        )
+        self._events: list[tuple[float, int, Callable[..., None], tuple[Any, ...]]] = []
+        self._order, self._numbers = count(), count()
+        self._durations = {True: 0.5, False: 0.5}  # what Dask assumes of tasks it does not know
+        self._threads, self._asked = 0, -ASK_THREADS
+        self._turn = False
+        self._copies = 0
+
+    def run(self) -> Outcome:
+        """Run to the end."""
+        for place in range(self.outcome.workers):
+            self._at(self._start_time(), self._join, place)
+        self._at(STEAL_EVERY, self._steal)
+        self._wake()
+        while not self.policy.finished:
+            self.now, _, event, arguments = heapq.heappop(self._events)
+            event(*arguments)
+        outcome = self.outcome
+        outcome.makespan = self.now
+        outcome.scheduler = self.scheduler.busy / self.now
+        outcome.scheduler_peak = max(self.scheduler.spans.values()) / min(SPAN, self.now)
+        outcome.client = self.client.busy / self.now
+        return outcome
+
+    def _at(self, when: float, event: Callable[..., None], *arguments: Any) -> None:
+        heapq.heappush(self._events, (when, next(self._order), event, arguments))
+
+    # -- the client
+
+    def _wake(self) -> None:
+        if not self._turn:
+            self._turn = True
+            self._at(max(self.now, self.client.free), self._client_turn)
+
+    def _client_turn(self) -> None:
+        self._turn = False
+        arrived, self.arrived = self.arrived, []
+        for task in arrived:
+            self._collect(task.job)
+        window = self.policy.window(self._known_threads())
+        while self.under_way < window and not self.policy.finished:
+            job = self.policy.next(self._threads or 1)
+            if job is None:
+                return
+            self.under_way += 1
+            tasks = [Task(next(self._numbers), job)]
+            if job.make is not None:
+                tasks.append(Task(next(self._numbers), job, tell=True))
+            sent = self.client.serve(self.now, len(tasks) * self.costs.client_task)
+            self._at(sent + self.costs.latency, self._submitted, tasks)
+
+    def _known_threads(self) -> int:
+        if self.now - self._asked > ASK_THREADS:
+            self._threads, self._asked = len(self.workers), self.now
+        return max(1, self._threads)
+
+    def _collect(self, job: Job) -> None:
+        self.under_way -= 1
+        self.outcome.useful += job.seconds
+        for cell in job.cells:
+            self.outcome.cells[cell] += 1
+        for node in job.nodes:
+            self.outcome.nodes[node] += 1
+        for node in self.policy.done(job):
+            for worker in self.holders.pop(node, ()):
+                worker.held.discard(node)
+                self._copies -= 1
+
+    # -- the scheduler
+
+    def _submitted(self, tasks: list[Task]) -> None:
+        self.outcome.tasks += len(tasks)
+        done = self.scheduler.serve(self.now, len(tasks) * self.costs.scheduler_task / 2)
+        self._at(done, self._assign, tasks[0])
+
+    def _assign(self, task: Task) -> None:
+        if not self.workers:
+            self.homeless.append(task)
+            return
+        worker = self._best(task)
+        task.worker, task.expected = worker, self._durations[task.job.make is not None]
+        if task.tell:
+            task.expected = self.costs.worker_task
+        worker.assigned.add(task)
+        self.load[worker.place] += task.expected
+        candidates = 1 if task.tell else len(self.workers)
+        sent = self.scheduler.serve(self.now, candidates * self.costs.scheduler_worker)
+        self._at(sent + self.costs.latency, self._received, worker, task)
+
+    def _best(self, task: Task) -> Worker:
+        holders = self.holders.get(task.needs, ()) if task.needs is not None else ()
+        if task.tell and holders:
+            return min(holders, key=lambda worker: worker.place)
+        load = self.load
+        if holders:
+            away = self.costs.node_bytes * self.costs.byte
+            load = load + away
+            load[[worker.place for worker in holders]] -= away
+        return self.workers[int(load.argmin())]
+
+    def _finished(self, worker: Worker, task: Task) -> None:
+        if not worker.alive:
+            return  # the scheduler learned of the loss first
+        done = self.scheduler.serve(self.now, self.costs.scheduler_task / 2)
+        self._leave(worker, task)
+        if task.job.make is not None and not task.tell:
+            self._at(done, self._assign, Task(task.number + 1, task.job, tell=True))
+        else:
+            self._at(done + self.costs.latency, self._arrive, task)
+
+    def _arrive(self, task: Task) -> None:
+        self.arrived.append(task)
+        self._wake()
+
+    def _leave(self, worker: Worker, task: Task) -> None:
+        worker.assigned.discard(task)
+        self.load[worker.place] -= task.expected
+
+    def _steal(self) -> None:
+        """Move what is queued behind long tasks to workers that have nothing."""
+        idle = [worker for worker in self.workers.values() if not worker.assigned]
+        if idle:
+            rich = [worker for worker in self.workers.values() if worker.ready]
+            rich.sort(key=lambda worker: (self.load[worker.place], -worker.place))
+            while idle and rich:
+                victim = rich.pop()
+                task = max(victim.ready)
+                if not task.tell:
+                    victim.ready.remove(task)
+                    heapq.heapify(victim.ready)
+                    self._leave(victim, task)
+                    self._move(task, idle.pop())
+        self._at(self.now + STEAL_EVERY, self._steal)
+
+    def _move(self, task: Task, worker: Worker) -> None:
+        task.worker = worker
+        worker.assigned.add(task)
+        self.load[worker.place] += task.expected
+        sent = self.scheduler.serve(self.now, self.costs.scheduler_task / 2)
+        self._at(sent + 3 * self.costs.latency, self._received, worker, task)
+
+    # -- workers
+
+    def _start_time(self) -> float:
+        return self.now + self.costs.worker_start * self.random.uniform(0.8, 1.2)
+
+    def _join(self, place: int) -> None:
+        worker = self.workers[place] = Worker(place)
+        self.load[place] = 0.0
+        if self.costs.losses_per_hour:
+            lifetime = self.random.expovariate(self.costs.losses_per_hour / 3600)
+            self._at(self.now + lifetime, self._lose, worker)
+        waiting, self.homeless = self.homeless, []
+        for task in waiting:
+            self._assign(task)
+
+    def _lose(self, worker: Worker) -> None:
+        worker.alive = False
+        del self.workers[worker.place]
+        self.load[worker.place] = np.inf
+        self.outcome.losses += 1
+        if worker.running is not None:
+            self.outcome.wasted += self.now - worker.started
+        for node in worker.held:
+            self.holders[node].discard(worker)
+        self._copies -= len(worker.held)
+        for task in sorted(worker.assigned):
+            done = self.scheduler.serve(self.now, self.costs.scheduler_task)
+            self._at(done, self._assign, task)
+        self._at(self._start_time(), self._join, worker.place)
+
+    def _received(self, worker: Worker, task: Task) -> None:
+        """Fetch what the task starts from; other tasks run meanwhile."""
+        if not worker.alive:
+            return
+        wait = 0.0
+        if not worker.has_data:
+            worker.has_data = True
+            wait += 2 * self.costs.latency + self.costs.data_bytes * self.costs.byte
+        node = task.needs
+        if node is not None and node not in worker.held:
+            wait += 2 * self.costs.latency
+            if self.holders.get(node):
+                wait += self.costs.node_bytes * self.costs.byte
+            self._at(self.now + wait, self._fetched, worker, task)
+        else:
+            self._at(self.now + wait, self._ready, worker, task)
+
+    def _fetched(self, worker: Worker, task: Task) -> None:
+        if worker.alive and task.needs is not None and self.holders.get(task.needs):
+            self._hold(worker, task.needs)
+        self._ready(worker, task)
+
+    def _ready(self, worker: Worker, task: Task) -> None:
+        if worker.alive:
+            heapq.heappush(worker.ready, task)
+            self._run_next(worker)
+
+    def _run_next(self, worker: Worker) -> None:
+        if worker.running is not None or not worker.ready:
+            return
+        task = worker.running = heapq.heappop(worker.ready)
+        worker.started = self.now
+        seconds = self.costs.worker_task + self._make_again(worker, task)
+        if not task.tell:
+            seconds += task.job.seconds
+            self._see(len(worker.held) + task.job.depth)
+        self._at(self.now + seconds, self._ended, worker, task)
+
+    def _make_again(self, worker: Worker, task: Task) -> float:
+        """Return the seconds to make what was lost with its workers."""
+        if task.needs is None or task.needs in worker.held:
+            return 0.0
+        lost = [node for node in self.policy.path(task.needs) if not self.holders.get(node)]
+        seconds = float(self.work.nodes[lost].sum())
+        self.outcome.wasted += seconds
+        self._hold(worker, task.needs)
+        return seconds
+
+    def _ended(self, worker: Worker, task: Task) -> None:
+        if not worker.alive:
+            return
+        worker.running = None
+        if not task.tell:
+            making = task.job.make is not None
+            took = self.now - worker.started
+            self._durations[making] = (self._durations[making] + took) / 2
+            if task.job.make is not None:
+                self._hold(worker, task.job.make)
+        self._at(self.now + self.costs.latency, self._finished, worker, task)
+        self._run_next(worker)
+
+    def _hold(self, worker: Worker, node: int) -> None:
+        self._copies += node not in worker.held
+        worker.held.add(node)
+        self.holders.setdefault(node, set()).add(worker)
+        self._see(len(worker.held))
+        self.outcome.most_nodes_together = max(self.outcome.most_nodes_together, self._copies)
+
+    def _see(self, nodes: int) -> None:
+        self.outcome.most_nodes = max(self.outcome.most_nodes, nodes)
