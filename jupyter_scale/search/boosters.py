@@ -22,7 +22,7 @@ from jupyter_scale.search.axes import Axis, Settings, copy_fitted
 
 __all__ = ["LIGHTGBM", "TESTED", "XGBOOST"]
 
-TESTED = {"lightgbm": ("4.7",), "xgboost": ("3.2",)}
+TESTED = {"lightgbm": ("4.6", "4.7"), "xgboost": ("3.1", "3.2")}
 """Minor versions with which the suite of these rules has passed."""
 
 

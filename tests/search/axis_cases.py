@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -130,6 +131,11 @@ def _frame(X: Any) -> Any:
     return pd.DataFrame(X, columns=[f"column{number}" for number in range(X.shape[1])])
 
 
+def _categories(X: Any) -> Any:
+    names = np.array(["ash", "elm", "oak"])[np.digitize(X[:, 0], [-1, 1])]
+    return _frame(X).assign(column0=pd.Categorical(names, categories=["oak", "elm", "ash"]))
+
+
 def _sparse(X: Any) -> Any:
     return sparse.csr_matrix(np.where(np.abs(X) > 0.6, X, 0))
 
@@ -164,6 +170,7 @@ DATA: dict[str, Callable[[], Data]] = {
     "float32": lambda: changed(binary(), _float32),
     "frame": lambda: changed(binary(), _frame),
     "sparse": lambda: changed(binary(), _sparse),
+    "categories": lambda: changed(binary(), _categories),
     "missing": lambda: changed(binary(), _missing),
     "counts": lambda: changed(binary(), _counts),
     "weighted counts": lambda: changed(binary(weights=True), _counts),
@@ -220,19 +227,17 @@ class Case:
     alone: Callable[[dict[str, Any]], bool] = lambda settings: False
 
     def __str__(self) -> str:
-        chosen = str(self.estimator).split()
-        return " ".join(chosen)
+        return named(self.estimator)
 
 
-CLASSES = ("binary", "weighted", "names", "fortran", "float32", "frame", "sparse")
-VALUES = (
-    "values",
-    "weighted values",
-    "fortran values",
-    "float32 values",
-    "frame values",
-    "sparse values",
-)
+def named(value: Any) -> str:
+    """Return the text of a value on one line and without addresses."""
+    return re.sub(r" at 0x\w+", "", " ".join(str(value).split()))
+
+
+CLASSES = ("binary", "weighted", "names", "frame", "sparse")
+VALUES = ("values", "weighted values", "frame values", "sparse values")
+ORDERS = ("fortran", "float32")  # trees make both the same
 SIZES = {"n_estimators": [4, 1, 9]}
 STATE = np.random.RandomState(5)
 
@@ -277,8 +282,8 @@ for options in (
     few = {"min_samples_leaf": 3, "max_leaf_nodes": 5, **options}
     grid = {"max_iter": [5, 1, 30, 9]}
     CASES += [
-        Case(HistGradientBoostingClassifier(**few), grid, ("binary", "names", "missing")),
-        Case(HistGradientBoostingRegressor(**few), grid, ("values", "weighted values", "frame")),
+        Case(HistGradientBoostingClassifier(**few), grid, ("names", "missing", "categories")),
+        Case(HistGradientBoostingRegressor(**few), grid, ("weighted values", "frame values")),
     ]
 for kind in (RandomForestClassifier, ExtraTreesClassifier):
     grid = {"n_estimators": [3, 1, 7], "ccp_alpha": [0.02, 0.0]}
@@ -335,7 +340,7 @@ NEIGHBOURS = {"n_neighbors": [5, 1, 30, 44], "weights": ["uniform", "distance"]}
 MANY = {"n_neighbors": [45, 3, 90], "weights": ["uniform", "distance"]}
 for algorithm in ("auto", "ball_tree", "brute"):
     for kind, data in (
-        (KNeighborsClassifier, (*CLASSES, "counts")),  # counts: many equal distances
+        (KNeighborsClassifier, (*CLASSES, *ORDERS, "counts")),  # counts: many equal distances
         (KNeighborsRegressor, (*VALUES, "two values")),
     ):
         plain = tuple(name for name in data if "weighted" not in name)

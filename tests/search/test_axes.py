@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from axis_cases import CASES, DATA, SIZES, Case, Data, binary, classes, table, tree
+from axis_cases import CASES, DATA, SIZES, Case, Data, binary, classes, named, table, tree
 from scipy import sparse
 from sklearn.base import BaseEstimator, clone
 from sklearn.decomposition import PCA
@@ -412,7 +412,7 @@ NOT: list[Any] = [
 ]
 
 
-@pytest.mark.parametrize("estimator", NOT, ids=lambda estimator: " ".join(str(estimator).split()))
+@pytest.mark.parametrize("estimator", NOT, ids=named)
 def test_no_axis(estimator: Any) -> None:
     assert find(estimator) is None
 
@@ -462,7 +462,7 @@ WITHOUT_GUARD: list[tuple[Any, dict[str, Any], dict[str, Any]]] = [
 @pytest.mark.parametrize(
     ("estimator", "one", "other"),
     WITHOUT_GUARD,
-    ids=lambda value: " ".join(str(value).split()),
+    ids=named,
 )
 def test_without_its_guard_the_rule_would_be_wrong(
     estimator: Any, one: dict[str, Any], other: dict[str, Any]
@@ -542,7 +542,7 @@ INVALID: list[tuple[Any, str, list[Any]]] = [
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize(("estimator", "name", "wrong"), INVALID, ids=str)
+@pytest.mark.parametrize(("estimator", "name", "wrong"), INVALID, ids=named)
 def test_an_invalid_candidate_is_left_to_scikit_learn(
     estimator: Any, name: str, wrong: list[Any]
 ) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from axis_cases import named
 from sklearn.base import clone
 from sklearn.datasets import make_classification, make_regression
 from threadpoolctl import threadpool_limits
@@ -93,7 +94,7 @@ LIGHTGBM = [
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("weighted", [False, True])
-@pytest.mark.parametrize(("data", "options"), XGBOOST, ids=str)
+@pytest.mark.parametrize(("data", "options"), XGBOOST, ids=named)
 def test_xgboost(data: str, options: dict[str, Any], weighted: bool) -> None:
     xgboost = pytest.importorskip("xgboost")
     kind = xgboost.XGBClassifier if data in ("binary", "three", "table") else xgboost.XGBRegressor
@@ -106,7 +107,7 @@ def test_xgboost(data: str, options: dict[str, Any], weighted: bool) -> None:
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("weighted", [False, True])
-@pytest.mark.parametrize(("data", "options"), LIGHTGBM, ids=str)
+@pytest.mark.parametrize(("data", "options"), LIGHTGBM, ids=named)
 def test_lightgbm(data: str, options: dict[str, Any], weighted: bool) -> None:
     lightgbm = pytest.importorskip("lightgbm")
     classifier = data in ("binary", "three", "table")
