@@ -159,6 +159,8 @@ class Answers:
         number = site.number
         if number is None:
             return function(transformer, X, y, **options)
+        if self._on_the_way(site):
+            return X, transformer
         with self.timed():
             made = self.store.made.get(number)
             if made is None:
@@ -175,6 +177,14 @@ class Answers:
             raise NotShared
         upstream = self._handed[id(X)][2]
         return self._output(number, made), self._copied(number, made, upstream, methods)
+
+    def _on_the_way(self, site: Site) -> bool:
+        """Tell whether a step only leads to one, wanted on the rows of all folds, that has them."""
+        return (
+            self.until is not None
+            and site.whole not in (None, self.until)
+            and self.store.nodes[self.until].role == "whole"
+        )
 
     def part(self, hook: Hook, name: str, X: Any, y: Any, more: Any, options: Any) -> Any:
         """Answer a part of a meta-estimator, or a final step, that is to be fitted."""

@@ -132,10 +132,17 @@ class Nodes:
             else:
                 found = self._part(cell, up, inner)
             sites.append(found.site)
-            (spine if step.pipeline else needs).extend(found.spine)
+            if step.pipeline:
+                spine += found.spine
+            else:
+                needs += self._flat(found.spine)
             needs += found.needs
             own += found.own
         return Inside(up, tuple(sites), tuple(spine), tuple(needs), tuple(own))
+
+    def _flat(self, numbers: tuple[int, ...]) -> list[int]:
+        """Return nodes, each after those that its fit asks for."""
+        return [n for number in numbers for n in (*self.plan.nodes[number].needs, number)]
 
     def _part(self, cell: Cell, up: Upstream, part: Inner) -> Planned:
         """Plan a part of a meta-estimator that is fitted on data from `up`."""
