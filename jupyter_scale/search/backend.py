@@ -343,8 +343,9 @@ class Evaluation(ParallelBackendBase):  # type: ignore[misc]  # joblib is untype
         parallel.pre_dispatch = "all"
         search = internals.searching(parallel)
         self._search = None if search is None else search[0]
-        if search is not None and self._sent is not None:
-            self._refits = refit.expect(*search, self._refit)
+        if search is not None:
+            fit = None if self._sent is None else self._refit
+            self._refits = refit.expect(*search, fit)
         return self.effective_n_jobs(n_jobs)
 
     def effective_n_jobs(self, n_jobs: int | None) -> int:

@@ -18,6 +18,7 @@ from jupyter_scale.search.identity import (
     Unidentified,
     identify,
     identify_set,
+    parameters,
     plain,
     unseeded,
     writes_input,
@@ -262,7 +263,7 @@ class Candidates:
             self._groups[name, group] = axes.find(configured) is not None
         if not self._groups[name, group]:
             return None
-        params = {**estimator.get_params(deep=False), **settings}
+        params = {**parameters(estimator), **settings}
         return Family(group, {key: params[key] for key in axis.parameters})
 
     def _configure(
@@ -350,7 +351,7 @@ class Candidates:
 
 def _check_kept(estimator: Any, settings: dict[str, Any]) -> None:
     """Refuse an estimator whose ``get_params`` does not show what was set."""
-    params = estimator.get_params(deep=False)
+    params = parameters(estimator)
     for name, value in settings.items():
         if "__" not in name and name in params and identify(params[name]) != identify(value):
             raise Unidentified(f"{type(estimator).__name__} does not show its {name}")

@@ -65,8 +65,11 @@ class Results:
 # -- in the kernel: the way in
 
 
-def expect(search: Any, estimator: Any, fit: Fit) -> bool:
+def expect(search: Any, estimator: Any, fit: Fit | None) -> bool:
     """Have the refit of a search done by `fit`; False if it stays scikit-learn's own.
+
+    All candidates of the search are told apart by their parameters, so they need not have a clone
+    each: one stands for all (cloning a Pipeline takes longer than planning it).
 
     Parameters
     ----------
@@ -74,40 +77,51 @@ def expect(search: Any, estimator: Any, fit: Fit) -> bool:
         Which is being fitted.
     estimator : estimator
         The search's own clone of its estimator, from which it will clone the best one.
-    fit : callable
+    fit : callable or None
         Called in the place of ``estimator.fit``.
     """
     kind: Any = type(estimator)
     own = getattr(kind, "__sklearn_clone__", None)
     if (
-        not search.refit
-        or estimator is search.estimator
+        estimator is search.estimator
         or not hasattr(estimator, "__dict__")
         or own not in (None, BaseEstimator.__sklearn_clone__)
+        or internals.has_callbacks(search, None)
         or internals.has_callbacks(estimator, None)
         or (kind.__reduce__, kind.__reduce_ex__) != (object.__reduce__, object.__reduce_ex__)
     ):
         return False
-    vars(estimator)["__sklearn_clone__"] = _Clone(estimator, fit)
-    return True
+    refits = fit if search.refit else None
+    vars(estimator)["__sklearn_clone__"] = _Clone(estimator, refits)
+    return refits is not None
 
 
 class _Clone:
     """Answers ``clone`` of the base estimator."""
 
-    def __init__(self, estimator: Any, fit: Fit) -> None:
+    def __init__(self, estimator: Any, fit: Fit | None) -> None:
         self._estimator = estimator
         self._fit = fit
+        self._candidate: Any = None
 
     def __call__(self) -> Any:
+        if not internals.cloned_by_search():
+            if self._candidate is None:
+                self._candidate = self._clone()
+            return self._candidate
+        copied = self._clone()
+        del vars(self._estimator)["__sklearn_clone__"]
+        if self._fit is not None:
+            vars(copied)["fit"] = _Fit(copied, self._fit)
+        return copied
+
+    def _clone(self) -> Any:
         attributes = vars(self._estimator)
         del attributes["__sklearn_clone__"]
-        copied = clone(self._estimator)
-        if internals.cloned_by_search():
-            vars(copied)["fit"] = _Fit(copied, self._fit)
-        else:
+        try:
+            return clone(self._estimator)
+        finally:
             attributes["__sklearn_clone__"] = self
-        return copied
 
 
 class _Fit:
