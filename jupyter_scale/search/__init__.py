@@ -1,9 +1,10 @@
 """The merged search: scikit-learn's own searches with every shared piece of work done once."""
 
-from jupyter_scale.search.backend import PlanOnly, merged
+from jupyter_scale.search.backend import PlanOnly
 from jupyter_scale.search.control import Control, SearchStopped
 from jupyter_scale.search.plan import Plan
 from jupyter_scale.search.report import Recorder, Report, Score, SearchReport
+from jupyter_scale.search.session import merged
 from jupyter_scale.search.stream import stream
 
 __all__ = [

@@ -3,12 +3,14 @@
 On a cluster few tasks are under way at a time, so that memory and the scheduler's load follow the
 cluster's width and not the grid. The data reach each worker once (see `sending`). A lost worker
 costs its own tasks. A piece of work that is suspected of ending its workers is divided and tried
-again with nothing else under way (a trial): what ends them then too is a candidate, which gets
-``error_score``. Whatever ends the search, what is queued is cancelled.
+again with nothing else under way (a trial). What then ends them too, while no worker is lost that
+had nothing to do with it, is a candidate that fails with ``error_score``. Whatever ends the search,
+what is queued is cancelled.
 """
 
 from __future__ import annotations
 
+import math
 import time
 import warnings
 from collections import Counter
@@ -20,25 +22,28 @@ from uuid import uuid4
 from distributed import Client, Future, as_completed
 from distributed.client import FutureCancelledError
 from distributed.scheduler import KilledWorker
-from sklearn.base import BaseEstimator
 
 from jupyter_scale.search import tasks, worker
 from jupyter_scale.search.control import Control, SearchStopped
+from jupyter_scale.search.failing import LOST, SchedulerLost, WorkerLost, failed, finish
 from jupyter_scale.search.mapping import Elsewhere
 from jupyter_scale.search.plan import Call, Cell, Plan
 from jupyter_scale.search.schedule import Piece, Schedule
 from jupyter_scale.search.sending import Sent, bundled
-from jupyter_scale.search.tasks import Bundle, CarriedError, Outcome, Task
+from jupyter_scale.search.tasks import Bundle, Outcome, Task
 
 __all__ = ["Cluster", "SchedulerLost", "WorkerLost", "run_here"]
 
 PARTS = 16
 """Into so many parts a suspected piece is divided."""
-TRIALS = 3
-"""Trials in which a candidate takes the data with it, before it is one that does."""
+VERDICTS = 2
+"""Trials that must find a candidate guilty."""
+TRIALS = 12
+"""Trials after which it is, though workers were lost that had nothing to do with it."""
 LOSSES = 12
 """So often the data may be lost while nothing at all is done."""
 MOMENT = 0.05  # seconds
+ALONE = 60  # seconds without a worker
 
 
 class Tally(Protocol):
@@ -46,14 +51,6 @@ class Tally(Protocol):
 
     def add(self, outcome: Outcome) -> None:
         """Take what a task found."""
-
-
-class WorkerLost(RuntimeError):
-    """A candidate ended every worker that tried it."""
-
-
-class SchedulerLost(RuntimeError):
-    """The cluster has gone in the middle of a search."""
 
 
 def run_here(plan: Plan, tally: Tally, *, nested: Callable[[], Any], control: Control) -> None:
@@ -78,7 +75,7 @@ def run_here(plan: Plan, tally: Tally, *, nested: Callable[[], Any], control: Co
     )
     outcome.results = {}  # told already, one by one
     tally.add(outcome)
-    _finish(outcome)
+    finish(outcome)
     control.check()
 
 
@@ -96,6 +93,7 @@ class Cluster:
         self.client = client
         self._nested = nested
         self._asked = 0.0
+        self._seen = time.monotonic()
         self._threads = 0
 
     def __str__(self) -> str:
@@ -112,6 +110,14 @@ class Cluster:
         if time.monotonic() - self._asked > 1:
             self._threads = sum(self.client.nthreads().values())
             self._asked = time.monotonic()
+            if self._threads:
+                self._seen = self._asked
+            elif self._asked - self._seen > ALONE:
+                self._seen = math.inf  # said once
+                warnings.warn(
+                    f"the cluster has had no worker for {ALONE} s: the search waits for one",
+                    stacklevel=2,
+                )
         return max(1, self._threads)
 
     def run(
@@ -151,7 +157,7 @@ class Cluster:
         except Exception as error:
             if isinstance(error, SearchStopped) or self.client.status == "running":
                 raise
-            raise SchedulerLost(_LOST) from error
+            raise SchedulerLost(LOST) from error
 
 
 class _Run:
@@ -175,19 +181,22 @@ class _Run:
         self.nested = nested
         self.schedule = Schedule(plan)
         self.bundle, self.data = bundled(plan)
+        self.shared: list[Future[Any]] = []
         self.made: dict[int, Future[Any]] = {}
         self.under_way: dict[Future[Any], Piece] = {}
-        self.waiting = as_completed(with_results=True, raise_errors=False)
+        self.waiting = as_completed(loop=self.client.loop, with_results=True, raise_errors=False)
         self.failures: list[Outcome] = []
         # what is suspected, how many pieces to try alone, and the one that is alone now
         self.trials: list[Piece] = []
         self.careful = 0
         self.trial: Piece | None = None
-        self.suspected: Counter[tuple[int, int, int | None]] = Counter()
+        self.since: list[tuple[float, Any]] = []
+        self.tried: Counter[tuple[int, int, int | None]] = Counter()
+        self.guilty: Counter[tuple[int, int, int | None]] = Counter()
         self.losses = 0
 
     def run(self) -> None:
-        shared = self._send()
+        shared = self.shared = self._send()
         try:
             while not self.schedule.finished:
                 if self.failures:
@@ -203,7 +212,7 @@ class _Run:
                     elif future.status == "finished":
                         self._collect(piece, result)
                     elif not self._recover(piece, future, result):
-                        shared = self._send()
+                        shared = self.shared = self._send()
                         break
                 self.control.check()  # when what is done is collected
         finally:
@@ -228,7 +237,7 @@ class _Run:
             time.sleep(MOMENT)
             self.control.check()
         if self.client.status != "running":
-            raise SchedulerLost(_LOST)
+            raise SchedulerLost(LOST)
 
     def _raise_first(self) -> None:
         """Raise the error of the earliest call, once none before it is still under way."""
@@ -240,7 +249,7 @@ class _Run:
             for place in range(piece.start, piece.stop)
         )
         if not before:
-            _finish(first)
+            finish(first)
 
     def _send(self) -> list[Future[Any]]:
         """Give the workers what all tasks read."""
@@ -256,6 +265,7 @@ class _Run:
             if piece is None:
                 return
             self.trial = piece if alone else None
+            self.since = self._removals()[-1:] if alone else []
             future = self._submit(piece, shared)
             self.under_way[future] = piece
             self.waiting.add(future)
@@ -299,7 +309,7 @@ class _Run:
         numbers = {entry.number: entry for entry in self.schedule.entries[piece.start : piece.stop]}
         for number, seconds in outcome.seconds.items():
             self.schedule.durations.learn(numbers[number].kind, seconds)
-        _finish(outcome)
+        finish(outcome)
         unneeded = self.schedule.made(piece) if piece.make else self.schedule.done(piece)
         self._drop(unneeded)
 
@@ -309,16 +319,20 @@ class _Run:
 
     def _recover(self, piece: Piece, future: Future[Any], result: Any) -> bool:
         """Deal with a task that was lost; False if the workers' data went with it."""
-        error = result[1] if isinstance(result, tuple) else future.exception()
+        error = result[1] if isinstance(result, tuple) else future.exception() or result
         own = future if piece.node is None else self.made[piece.node]
         if isinstance(error, KilledWorker) and error.task in (future.key, own.key):
-            self._isolate(piece, error)
+            self._isolate(piece, error, own.key)
             return True
         lost = future.status == "cancelled" or isinstance(error, FutureCancelledError)
         if not lost and not isinstance(error, KilledWorker | Elsewhere):
             raise error
         if self.client.status != "running":
             self._reconnected()
+        for data in self.shared:
+            refused = data.exception() if data.status == "error" else None
+            if refused is not None and not isinstance(refused, KilledWorker):
+                raise refused  # the cluster cannot read what it was sent, and never will
         if isinstance(error, Elsewhere):
             self.sent.elsewhere()
         self.losses += 1
@@ -327,16 +341,16 @@ class _Run:
                 f"the workers were lost {LOSSES} times and did nothing in between: see their "
                 "logs, give them more memory, then run the cell again"
             )
-        self._again(piece, error)
+        self._again(piece, error, own.key)
         return False
 
-    def _again(self, piece: Piece, error: BaseException) -> None:
+    def _again(self, piece: Piece, error: BaseException | None, key: Any) -> None:
         """Give everything back: what the workers held is lost."""
         back = [piece]
         if piece is self.trial and not isinstance(error, Elsewhere):
             # nothing else was under way when the data went with their workers
             back = self._divided(piece)
-            if len(back) == 1 and self._convicted(piece, times=TRIALS):
+            if len(back) == 1 and self._convicted(piece, key):
                 self._fail(piece, error)
                 back = []
         back += [*self.under_way.values(), *self.trials]
@@ -348,16 +362,13 @@ class _Run:
         self.trials.clear()
         self.sent.lost()
 
-    def _isolate(self, piece: Piece, error: BaseException) -> None:
-        """Find the candidate that ends its workers, and fail that one only.
-
-        Many workers may be lost for other reasons: guilty is what ended them in a trial.
-        """
-        single = piece.make or piece.stop - piece.start == 1
-        if piece is self.trial and single:
+    def _isolate(self, piece: Piece, error: BaseException, key: Any) -> None:
+        """Find the candidate that ends its workers, and fail that one only."""
+        parts = self._divided(piece)
+        if piece is self.trial and len(parts) == 1 and self._convicted(piece, key):
             self._fail(piece, error)
         else:
-            self.trials += self._divided(piece)
+            self.trials += parts
 
     def _divided(self, piece: Piece) -> list[Piece]:
         """Return the parts of a suspected piece; a node to be made has none."""
@@ -375,10 +386,28 @@ class _Run:
             for start in starts
         ]
 
-    def _convicted(self, piece: Piece, *, times: int) -> bool:
+    def _convicted(self, piece: Piece, key: Any) -> bool:
+        """Judge a piece whose task `key` has ended its workers in a trial."""
         suspect = (piece.start, piece.stop, piece.node)
-        self.suspected[suspect] += 1
-        return self.suspected[suspect] >= times
+        since = self.since[0][0] if self.since else 0.0
+        others = any(
+            stamp > since and key not in event.get("processing-tasks", ())
+            for stamp, event in self._removals()
+        )
+        self.tried[suspect] += 1
+        self.guilty[suspect] += not others
+        return self.guilty[suspect] >= VERDICTS or self.tried[suspect] >= TRIALS
+
+    def _removals(self) -> list[tuple[float, Any]]:
+        """Return what the scheduler tells of workers that were lost, with its time."""
+        events: Any = self.client.get_events("all")
+        return [
+            (stamp, event)
+            for stamp, event in events
+            if isinstance(event, dict)
+            and event.get("action") == "remove-worker"
+            and not event.get("expected")
+        ]
 
     def _cleared(self, piece: Piece) -> None:
         """Note that something was done: the workers live."""
@@ -387,7 +416,7 @@ class _Run:
             self.trial = None
             self.careful = max(0, self.careful - 1)
 
-    def _fail(self, piece: Piece, error: BaseException) -> None:
+    def _fail(self, piece: Piece, error: BaseException | None) -> None:
         """Fail the candidates of a piece: if a node cannot be made, all those that need it."""
         self._cleared(piece)
         label = None
@@ -398,51 +427,8 @@ class _Run:
             self.schedule.unmakable(piece)  # each that asks for it is tried by itself
             return
         for entry in self.schedule.entries[piece.start : piece.stop]:
-            self.tally.add(_failed(entry, self.plan, error, label or entry.label))
+            self.tally.add(failed(entry, self.plan, error, label or entry.label))
         self._drop(self.schedule.done(piece))
-
-
-class _Failing(BaseEstimator):  # type: ignore[misc]  # scikit-learn is untyped
-    """Stands in for a candidate that cannot be fitted, so that scikit-learn scores the failure."""
-
-    def __init__(self, error: Exception) -> None:
-        self.error = error
-
-    def fit(self, X: Any, y: Any = None, **params: Any) -> _Failing:
-        raise self.error
-
-
-_LOST = (
-    "the cluster does not answer any more: its scheduler has ended, or the network is gone. What "
-    "was done is in the search's scale_report.scores. Start a cluster, then run the search again"
-)
-
-
-def _failed(entry: Cell | Call, plan: Plan, error: BaseException, label: str) -> Outcome:
-    """Return what scikit-learn makes of a cell that ended its workers."""
-    lost = WorkerLost(
-        f"{label} ended every worker that tried it, most likely by running out of memory: "
-        f"give the workers more, or leave the candidate out ({error})"
-    )
-    if isinstance(entry, Call):
-        raise lost
-    alone = replace(
-        entry,
-        parameters=None,
-        path=(),
-        needs=(),
-        site=None,
-        alone=True,
-        estimator=_Failing(lost),
-        watched=None,
-    )
-    outcome = tasks.run(
-        Task(cells=(alone,)),
-        Bundle(tuple(plan.setups), tuple(plan.folds)),
-        dict(enumerate(plan.data)),
-    )
-    _finish(outcome)
-    return outcome
 
 
 def _task(plan: Plan, entries: list[Cell | Call], *, until: int | None = None) -> Task:
@@ -450,18 +436,6 @@ def _task(plan: Plan, entries: list[Cell | Call], *, until: int | None = None) -
     calls = tuple(entry for entry in entries if isinstance(entry, Call))
     nodes = {number: plan.nodes[number] for cell in cells for number in plan.nodes_of(cell)}
     return Task(cells, calls, nodes, until)
-
-
-def _finish(outcome: Outcome) -> None:
-    """Show here what happened there: lines, warnings, and the error."""
-    for line in outcome.lines:
-        print(line)
-    for entry in outcome.warned:
-        warnings.warn_explicit(entry.message, entry.category, entry.filename, entry.lineno)
-    if isinstance(outcome.error, CarriedError):
-        raise outcome.error.revive()
-    if outcome.error is not None:
-        raise outcome.error
 
 
 def _key(name: str) -> str:

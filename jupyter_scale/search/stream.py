@@ -14,9 +14,9 @@ from typing import Any
 from distributed import Client
 from sklearn import config_context, get_config
 
-from jupyter_scale.search.backend import merged
 from jupyter_scale.search.control import Control, SearchStopped
 from jupyter_scale.search.report import Score
+from jupyter_scale.search.session import merged
 
 __all__ = ["stream"]
 
