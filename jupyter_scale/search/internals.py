@@ -143,15 +143,18 @@ def search_of_this_call() -> Any:
     out are not asked: there a search may be fitting an estimator that uses joblib itself.
     """
     frame = inspect.currentframe()
-    while frame is not None and _between(frame.f_globals.get("__name__", "")):
+    while frame is not None and not _of_joblib(frame):
+        frame = frame.f_back
+    while frame is not None and _of_joblib(frame):
         frame = frame.f_back
     if frame is not None and frame.f_code is _fit_of_a_search:
         return frame.f_locals["self"]
     return None
 
 
-def _between(module: str) -> bool:
-    return module.startswith(("joblib.", "jupyter_scale.")) or module == Parallel.__module__
+def _of_joblib(frame: types.FrameType) -> bool:
+    module: str = frame.f_globals.get("__name__", "")
+    return module.startswith("joblib.") or module == "sklearn.utils.parallel"
 
 
 def raise_dispatch_error(parallel: Any) -> None:
