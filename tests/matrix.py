@@ -97,8 +97,9 @@ def run(corner: Corner, pytest_args: list[str]) -> tuple[str, str]:
     print(f"\n== {corner.name}: Python {corner.python}, {' '.join(corner.install)}", flush=True)
     python = interpreter(corner.python)
     if python is None:
-        where = f"{variable(corner.python)}=/path/to/python"
-        return "missing", f"no Python {corner.python} on PATH: install it, or name it with {where}"
+        name = variable(corner.python)
+        where = f"at {named}" if (named := os.environ.get(name)) else "on PATH"
+        return "missing", f"no Python {corner.python} {where}: install it, or say {name}=/its/path"
     made = install(corner, python)
     if made is None:
         return "failed", "the install failed: its error stands above"
