@@ -25,7 +25,6 @@ from sklearn.preprocessing import (
     QuantileTransformer,
     SplineTransformer,
     StandardScaler,
-    TargetEncoder,
 )
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "notebooks"))
@@ -97,7 +96,7 @@ def columns(rows: int = 20_000) -> Recipe:
         [
             ("numbers", make_pipeline(SimpleImputer(), SplineTransformer()), numbers),
             ("skewed", QuantileTransformer(n_quantiles=200, random_state=0), skewed),
-            ("words", OneHotEncoder(handle_unknown="ignore"), words),
+            ("words", OneHotEncoder(handle_unknown="infrequent_if_exist"), words),
         ]
     )
     estimator = Pipeline(
@@ -111,7 +110,7 @@ def columns(rows: int = 20_000) -> Recipe:
     grid: Grid = {
         "columns__numbers__splinetransformer__n_knots": [5, 10],
         "columns__skewed__output_distribution": ["uniform", "normal"],
-        "columns__words": [OneHotEncoder(handle_unknown="ignore"), TargetEncoder(random_state=0)],
+        "columns__words__min_frequency": [1, 20],
         "model__C": [0.1, 1.0, 10.0],
     }
     return Recipe("columns", f"{rows} rows of 16 columns", estimator, grid, X, y)
