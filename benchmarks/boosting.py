@@ -17,7 +17,6 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Any
 
-import dask_ml.model_selection
 from distributed import Client
 from recipes import FOLDS, Recipe
 from recipes import boosting as recipe
@@ -120,9 +119,7 @@ def _contenders(
 
     def dask_ml_search(timing: Timing) -> None:
         before = grown()
-        grid = dask_ml.model_selection.GridSearchCV(
-            data.estimator, data.grid, cv=FOLDS, refit=False
-        )
+        grid = GridSearchCV(data.estimator, data.grid, cv=FOLDS, refit=False)
         with_dask_ml(grid, data.X, data.y, timing, client)
         trees[DASK_ML] = grown() - before
 

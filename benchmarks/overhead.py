@@ -20,7 +20,6 @@ from dataclasses import asdict
 from itertools import islice
 from typing import Any
 
-import dask_ml.model_selection
 import numpy as np
 from distributed import Client
 from side_by_side import (
@@ -139,9 +138,7 @@ def _contenders(client: Client, options: argparse.Namespace) -> dict[str, Conten
         timing.fits = options.candidates * FOLDS
 
     def dask_ml_search(timing: Timing) -> None:
-        model = dask_ml.model_selection.GridSearchCV(
-            estimator, grid(options.dask_ml), cv=folds, refit=False
-        )
+        model = GridSearchCV(estimator, grid(options.dask_ml), cv=folds, refit=False)
         with_dask_ml(model, X, y, timing, client)
         timing.fits = options.dask_ml * FOLDS
 

@@ -21,7 +21,6 @@ import time
 from dataclasses import asdict
 from tempfile import TemporaryDirectory
 
-import dask_ml.model_selection
 import numpy as np
 from distributed import Client
 from recipes import FOLDS, Recipe
@@ -70,7 +69,7 @@ def main(argv: list[str] | None = None) -> int:
     add("--refit", action="store_true", help="add the refit of the best candidate to each")
     options = asked.parse_args(argv)
     if options.quick:
-        options.documents, options.rounds = min(options.documents, 120), 1
+        options.documents, options.rounds = min(options.documents, 60), 1
     return program(options, measure)
 
 
@@ -107,7 +106,7 @@ def _contenders(data: Recipe, client: Client, options: argparse.Namespace) -> di
         merged(GridSearchCV(PIPELINE, GRID, cv=FOLDS, refit=refit), data.X, data.y, timing, client)
 
     def dask_ml_search(timing: Timing) -> None:
-        grid = dask_ml.model_selection.GridSearchCV(PIPELINE, GRID, cv=FOLDS, refit=refit)
+        grid = GridSearchCV(PIPELINE, GRID, cv=FOLDS, refit=refit)
         with_dask_ml(grid, data.X, data.y, timing, client)
 
     def sklearn_search(timing: Timing) -> None:

