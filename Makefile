@@ -37,8 +37,8 @@ format: $(DEV) ## put the code into the project's format
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-bench: $(DEV) ## measure against scikit-learn and dask-ml, side by side
-	@$(BIN)/python benchmarks/text_grid.py $(ARGS)
+bench: $(DEV) ## measure all that is claimed, side by side, into benchmarks/RESULTS.md
+	@$(BIN)/python benchmarks/run.py $(ARGS)
 
 lock: $(DEV) ## choose new pinned versions for constraints.txt
 	@$(BIN)/python -m uv pip compile --quiet --upgrade --universal --all-extras \

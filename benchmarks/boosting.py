@@ -17,7 +17,6 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Any
 
-import dask_ml.model_selection
 from distributed import Client
 from recipes import FOLDS, Recipe
 from recipes import boosting as recipe
@@ -55,15 +54,17 @@ def main(argv: list[str] | None = None) -> int:
     add("--rows", type=int, default=1000, help="of the data (default: %(default)s)")
     options = asked.parse_args(argv)
     if options.quick:
-        options.trees, options.rows, options.rounds = min(options.trees, 6), 100, 1
+        options.rounds = 1
     return program(options, measure)
 
 
 def measure(options: argparse.Namespace) -> Result:
     """Run every contender once a round, after a warm-up on a few rows."""
-    data, few = recipe(options.trees, options.rows), recipe(6, 60)
+    few = recipe(6, 100, choices=1)
+    data = few if options.quick else recipe(options.trees, options.rows)
     with local_cluster(options.workers) as client, growing(client) as grown:
-        for run in _contenders(few, client, grown, {}, options.workers).values():
+        warm = {} if options.quick else _contenders(few, client, grown, {}, options.workers)
+        for run in warm.values():
             run(Timing())
         trees: dict[str, int] = {}
         contenders = _contenders(data, client, grown, trees, options.workers)
@@ -118,9 +119,7 @@ def _contenders(
 
     def dask_ml_search(timing: Timing) -> None:
         before = grown()
-        grid = dask_ml.model_selection.GridSearchCV(
-            data.estimator, data.grid, cv=FOLDS, refit=False
-        )
+        grid = GridSearchCV(data.estimator, data.grid, cv=FOLDS, refit=False)
         with_dask_ml(grid, data.X, data.y, timing, client)
         trees[DASK_ML] = grown() - before
 

@@ -25,7 +25,6 @@ from sklearn.preprocessing import (
     QuantileTransformer,
     SplineTransformer,
     StandardScaler,
-    TargetEncoder,
 )
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "notebooks"))
@@ -70,24 +69,24 @@ def text(documents: int = 2000, labels: int = 2) -> Recipe:
     return Recipe("text", about, TEXT_PIPELINE, TEXT_GRID, found, answers)
 
 
-def boosting(trees: int = 300, rows: int = 1000) -> Recipe:
+def boosting(trees: int = 300, rows: int = 1000, choices: int = 2) -> Recipe:
     """Return the recipe for gradient boosting of Prettenhofer's talk, made smaller.
 
     Its grid tries up to 3,000 trees with several depths, rates and shares of the columns; here
-    `trees` are the most.
+    `trees` are the most, and the other three have so many `choices`.
     """
     X, y = make_classification(rows, 20, n_informative=10, random_state=0)
     grid: Grid = {
         "n_estimators": [max(1, trees * part // 6) for part in (1, 2, 4, 6)],
-        "learning_rate": [0.1, 0.02],
-        "max_depth": [2, 4],
-        "max_features": [1.0, 0.3],
+        "learning_rate": [0.1, 0.02][:choices],
+        "max_depth": [4, 2][:choices],
+        "max_features": [0.3, 1.0][:choices],
     }
     about = f"up to {trees} trees on {rows} rows of 20 columns"
     return Recipe("boosting", about, GradientBoostingClassifier(random_state=0), grid, X, y)
 
 
-def columns(rows: int = 20_000) -> Recipe:
+def columns(rows: int = 20_000, choices: int = 2) -> Recipe:
     """Return a grid over the branches of a ColumnTransformer on a table of mixed columns."""
     X, y = _mixed(rows)
     numbers = [name for name in X if name.startswith("number")]
@@ -97,7 +96,7 @@ def columns(rows: int = 20_000) -> Recipe:
         [
             ("numbers", make_pipeline(SimpleImputer(), SplineTransformer()), numbers),
             ("skewed", QuantileTransformer(n_quantiles=200, random_state=0), skewed),
-            ("words", OneHotEncoder(handle_unknown="ignore"), words),
+            ("words", OneHotEncoder(handle_unknown="infrequent_if_exist"), words),
         ]
     )
     estimator = Pipeline(
@@ -110,8 +109,8 @@ def columns(rows: int = 20_000) -> Recipe:
     )
     grid: Grid = {
         "columns__numbers__splinetransformer__n_knots": [5, 10],
-        "columns__skewed__output_distribution": ["uniform", "normal"],
-        "columns__words": [OneHotEncoder(handle_unknown="ignore"), TargetEncoder(random_state=0)],
+        "columns__skewed__output_distribution": ["uniform", "normal"][:choices],
+        "columns__words__min_frequency": [1, 20][:choices],
         "model__C": [0.1, 1.0, 10.0],
     }
     return Recipe("columns", f"{rows} rows of 16 columns", estimator, grid, X, y)

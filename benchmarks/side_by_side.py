@@ -30,6 +30,7 @@ import joblib
 import psutil
 from distributed import Client, LocalCluster
 from joblib.externals.loky import get_reusable_executor
+from sklearn.model_selection import GridSearchCV
 from threadpoolctl import threadpool_limits
 
 import jupyter_scale
@@ -207,8 +208,13 @@ def with_loky(search: Any, X: Any, y: Any, timing: Timing) -> None:
     timing.scores = scores(search)
 
 
-def with_dask_ml(search: Any, X: Any, y: Any, timing: Timing, client: Client) -> None:
-    """Run a search of dask-ml's on a cluster."""
+def with_dask_ml(search: GridSearchCV, X: Any, y: Any, timing: Timing, client: Client) -> None:
+    """Run the same search as dask-ml does, on a cluster."""
+    import dask_ml.model_selection  # slow, and the workers that import this module need it not
+
+    options = search.get_params(deep=False)
+    names = ("estimator", "param_grid", "cv", "refit")
+    search = dask_ml.model_selection.GridSearchCV(**{name: options[name] for name in names})
     with client.as_current(), dask.config.set(scheduler=client):
         search.fit(X, y)
     timing.scores = scores(search)

@@ -40,8 +40,8 @@ def measured(tasks: int = 2000, *, transfers: int = 20, megabytes: int = 50) -> 
         )
         alone = _median([_seconds(lambda: _send(client, shared, 1)) for _ in range(transfers)])
         on_the_way = alone - each.scheduler_task - each.client_task - each.worker_task
-        byte = _per_byte(client, transfers=transfers, size=megabytes * 10**6)
         start = _seconds(lambda: _one_more(cluster, client))
+        byte = _per_byte(client, transfers=transfers, size=megabytes * 10**6)
     return replace(each, latency=max(on_the_way / 4, 1e-4), byte=byte, worker_start=start)
 
 
@@ -49,11 +49,11 @@ def measured(tasks: int = 2000, *, transfers: int = 20, megabytes: int = 50) -> 
 def _cluster() -> Iterator[tuple[Any, Client]]:
     with (
         SubprocessCluster(
-            n_workers=2, threads_per_worker=1, host="127.0.0.1", dashboard_address="127.0.0.1:0"
+            n_workers=1, threads_per_worker=1, host="127.0.0.1", dashboard_address="127.0.0.1:0"
         ) as cluster,
         Client(cluster) as client,
     ):
-        client.wait_for_workers(2)
+        client.wait_for_workers(1)
         yield cluster, client
 
 
@@ -88,8 +88,8 @@ def _per_byte(client: Client, *, transfers: int, size: int) -> float:
 
 
 def _one_more(cluster: Any, client: Client) -> None:
-    cluster.scale(3)
-    client.wait_for_workers(3)
+    cluster.scale(2)
+    client.wait_for_workers(2)
 
 
 def _seconds(action: Any) -> float:
