@@ -43,6 +43,8 @@ class Branch:
     made: bool = False
     left: int = 0
     """Entries below it that are not done."""
+    nodes: tuple[int, int] = (0, 0)
+    """Range of the forest's nodes, in the order of the entries, that are this one and below it."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -92,22 +94,20 @@ class Schedule:
         ]
         self.durations = Durations(plan.kinds)
         self._entry_kinds = np.array([entry.kind for entry in self.entries], dtype=np.intp)
-        self._node_kinds = np.array([node.kind for node in plan.nodes], dtype=np.intp)
-        self._node_places = self._first_places()
-        self._due = np.ones(len(plan.nodes), dtype=bool)
         # what nothing is made for yet, in any order; and what goes on from where the work is
         self._branches: dict[int, Branch] = {}
         self._pool: list[Branch] = list(reversed(self._forest()))
         self._stack: list[Branch | Piece | int] = []
         self.sides = Sides(plan, self.entries[: len(plan.cells)])  # type: ignore[arg-type]
+        self._beside_at = np.array([self.sides.first(n) for n in self.sides], dtype=np.intp)
         self._parked: list[Branch | Piece | int] = []
         self._making: set[int] = set()
         self._settled: set[int] = set()
         self._finished: set[int] = set()
         self._needed: dict[int, int] = {}
-        self._stale = True
-        self._learned = 0
+        self._learned = -1
         self._running = 0.0
+        self._remaining = 0.0
         self._left = len(self.entries)
 
     @property
@@ -122,14 +122,13 @@ class Schedule:
         self._running -= piece.seconds
         assert piece.node is not None
         if piece.branch is None:
-            self._due[piece.node] = False
             self._making.discard(piece.node)
             self.sides.made.add(piece.node)
             self._stack.extend(reversed(self._parked))
             self._parked.clear()
             return list(self.sides.settled(self.sides.direct(piece.node)))
         branch = piece.branch
-        self._mark(branch, made=True)
+        branch.made = True
         self._needed[piece.node] = branch.stop - branch.start
         self._stack.append(branch)
         return [*self._release(piece.base, branch.stop - branch.start), *self._settle(branch)]
@@ -173,15 +172,6 @@ class Schedule:
         del self._needed[base]
         return (base,)
 
-    def _mark(self, branch: Branch, *, made: bool) -> None:
-        """Note that a branch's node, and those before it, are made (or lost)."""
-        place: Branch | None = branch
-        while place is not None and place.node is not None and self._due[place.node] == made:
-            self._due[[place.node, *self.plan.nodes[place.node].needs]] = not made
-            place = place.parent
-        branch.made = made
-        self._stale = True
-
     def halve(self, piece: Piece) -> None:
         """Take back a piece of several entries that ended its workers, to find the culprit."""
         self._running -= piece.seconds
@@ -216,15 +206,14 @@ class Schedule:
         for item in waiting:
             branch = _branch(item)
             while branch is not None:
-                if branch.made:
-                    self._mark(branch, made=False)
+                branch.made = False
                 branch = branch.parent
         if self.sides:
-            self._due[list(self.sides.made)] = True
             # a node that was made, and is lost with entries below it, asks again
             self._settled = {n for n in self._settled if not self._branches[n].left}
             self.sides.again(self._settled, self._finished)
         self._stack = [_unmade(item) for item in waiting]
+        self._learned = -1
 
     # -- what comes next
 
@@ -238,7 +227,7 @@ class Schedule:
                 piece = self._beside(item)
             elif isinstance(item, Piece):
                 piece = self._some(item, limit, threads)
-            elif self._fits(item.start, item.stop, limit, threads):
+            elif self._fits(item, limit, threads):
                 piece = Piece(item, item.start, item.stop, _base(item))
             elif item.node is not None and not item.made:
                 piece = _making(item)
@@ -260,7 +249,8 @@ class Schedule:
 
     def _beside(self, number: int) -> Piece | None:
         """Return the piece that makes a side node."""
-        if number in self.sides.made or number in self._making:
+        sides = self.sides
+        if number in sides.made or number in self._making or not sides.asked(number):
             return None
         start = self.sides.first(number)
         spine = self.sides.spine(number)
@@ -304,7 +294,7 @@ class Schedule:
     def _some(self, piece: Piece, limit: float, threads: int) -> Piece:
         """Return as much of a piece as fits, and leave the rest for later."""
         start, stop = piece.start, piece.stop
-        if not piece.whole and not self._fits(start, stop, limit, threads):
+        if not piece.whole and not self._fits(piece, limit, threads):
             each = self._cost(start, start + 1)
             size = max(1, int(limit / each)) if each else self._probe(threads)
             middle = min(stop, start + size)
@@ -316,76 +306,83 @@ class Schedule:
     def _start(self, piece: Piece) -> Piece:
         if piece.branch is None and piece.node is not None:
             self._making.add(piece.node)
-        if piece.make:
-            seconds = self._cost(piece.start, piece.start + 1) or 0.0
-        else:
-            seconds = self._cost(piece.start, piece.stop) or 0.0
+        seconds = self._seconds(piece) or 0.0
         self._running += seconds
+        self._remaining -= seconds
         return replace(piece, seconds=seconds)
 
-    def _fits(self, start: int, stop: int, limit: float, threads: int) -> bool:
-        if stop - start <= 1:
+    def _fits(self, item: Branch | Piece, limit: float, threads: int) -> bool:
+        if item.stop - item.start <= 1:
             return True
-        cost = self._cost(start, stop)
-        return cost <= limit if cost is not None else stop - start <= self._probe(threads)
+        cost = self._seconds(item)
+        return cost <= limit if cost is not None else item.stop - item.start <= self._probe(threads)
 
     def _probe(self, threads: int) -> int:
         return max(1, min(PROBE, len(self.entries) // (ROUNDS * threads)))
 
     def _limit(self, threads: int) -> float:
-        waiting = [*self._stack, *self._pool, *self._parked]
-        remaining = self._running + sum(
-            self._cost(item.start, item.stop) or 0.0
-            for item in waiting
-            if not isinstance(item, int)
-        )
+        remaining = self._running + max(0.0, self._remaining)
         return min(LONGEST, max(SHORTEST, remaining / (ROUNDS * threads)))
 
+    # -- what it costs
+
+    def _seconds(self, item: Branch | Piece) -> float | None:
+        """Estimate the seconds of a piece of work; None if a step is unknown."""
+        if isinstance(item, Piece) and item.node is not None:
+            known = self._kind_seconds[self.plan.nodes[item.node].kind]
+            return None if np.isnan(known) else float(known)
+        cost = self._cost(item.start, item.stop)
+        branch = _branch(item)
+        if cost is None or branch is None or (item.start, item.stop) != (branch.start, branch.stop):
+            return cost
+        first, last = branch.nodes
+        if branch.made:
+            first += 1
+        if self._unknown_nodes[last] > self._unknown_nodes[first]:
+            return None
+        return cost + float(self._node_costs[last] - self._node_costs[first])
+
     def _cost(self, start: int, stop: int) -> float | None:
-        """Estimate the seconds of a range of entries; None if a step is unknown."""
-        if self._unknown[stop] - self._unknown[start]:
+        """Estimate the seconds of a range of entries, without what is shared above them."""
+        if self._unknown[stop] > self._unknown[start]:
             return None
         return float(self._costs[stop] - self._costs[start])
 
     def _refresh(self) -> None:
         """Estimate anew, when enough was learned since the last time."""
         news = self.durations.learned - self._learned
-        if not self._stale and news <= self.durations.learned // 20:
+        if self._learned >= 0 and news <= self.durations.learned // 20:
             return
-        self._stale, self._learned = False, self.durations.learned
-        seconds = self.durations.estimates()
+        self._learned = self.durations.learned
+        seconds = self._kind_seconds = self.durations.estimates()
         costs = seconds[self._entry_kinds] if self.entries else np.zeros(0)
-        due = self._due
-        np.add.at(costs, self._node_places[due], seconds[self._node_kinds[due]])
-        unknown = np.isnan(costs)
-        self._unknown = np.concatenate([[0], np.cumsum(unknown)])
-        self._costs = np.concatenate([[0.0], np.cumsum(np.where(unknown, 0.0, costs))])
+        beside = [self.plan.nodes[n].kind for n in self.sides]
+        np.add.at(costs, self._beside_at, seconds[beside])
+        self._costs, self._unknown = _sums(costs)
+        self._node_costs, self._unknown_nodes = _sums(seconds[self._spine_kinds])
+        self._remaining = sum(
+            self._seconds(item) or 0.0
+            for item in (*self._stack, *self._pool, *self._parked)
+            if not isinstance(item, int)
+        )
         self._sort_pool()
 
     def _sort_pool(self) -> None:
         """Put the longest last, where it is taken from: short ones fill up the end."""
 
         def seconds(branch: Branch) -> float:
-            cost = self._cost(branch.start, branch.stop)
+            cost = self._seconds(branch)
             return np.inf if cost is None else cost
 
         self._pool.sort(key=seconds)
 
     # -- the forest
 
-    def _first_places(self) -> NDArray[np.intp]:
-        """Return for each node the first entry that needs it, in the order of entries."""
-        places = np.zeros(len(self.plan.nodes), dtype=np.intp)
-        for place in range(len(self.entries) - 1, -1, -1):
-            entry = self.entries[place]
-            if isinstance(entry, Cell):
-                places[self.plan.nodes_of(entry)] = place
-        return places
-
     def _forest(self) -> list[Branch]:
         roots: list[Branch] = []
         open_: list[Branch] = []
         keys: list[object] = []
+        spine: list[int] = []
         for place, entry in enumerate(self.entries):
             root: object = (entry.fold, entry.setup) if isinstance(entry, Cell) else "calls"
             path = [root, *(entry.path if isinstance(entry, Cell) else ())]
@@ -393,23 +390,34 @@ class Schedule:
             while common < min(len(path), len(keys)) and path[common] == keys[common]:
                 common += 1
             for branch in open_[common:]:
-                branch.stop = place
+                branch.stop, branch.nodes = place, (branch.nodes[0], len(spine))
             del open_[common:]
             keys = path
             for depth in range(common, len(path)):
                 node = path[depth]
                 parent = open_[-1] if open_ else None
                 branch = Branch(node if isinstance(node, int) else None, parent, depth, place)
+                branch.nodes = (len(spine), len(spine))
+                if isinstance(node, int):
+                    spine.append(self.plan.nodes[node].kind)
                 (parent.children if parent else roots).append(branch)
                 open_.append(branch)
                 if branch.node is not None:
                     self._branches[branch.node] = branch
             open_[-1].direct += 1
         for branch in open_:
-            branch.stop = len(self.entries)
+            branch.stop, branch.nodes = len(self.entries), (branch.nodes[0], len(spine))
+        self._spine_kinds = np.array(spine, dtype=np.intp)
         for branch in self._branches.values():
             branch.left = branch.stop - branch.start
         return roots
+
+
+def _sums(costs: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.int_]]:
+    """Return running sums of costs, and of how many are unknown."""
+    unknown = np.isnan(costs)
+    known = np.where(unknown, 0.0, costs)
+    return np.concatenate([[0.0], np.cumsum(known)]), np.concatenate([[0], np.cumsum(unknown)])
 
 
 def _base(branch: Branch | None) -> int | None:

@@ -49,6 +49,9 @@ class Sides:
     def __bool__(self) -> bool:
         return bool(self._sides)
 
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._span)
+
     def _survey(self) -> None:
         """Find where each side is needed, and which are asked for from several places."""
         askers: dict[int, set[int]] = {}
@@ -114,6 +117,10 @@ class Sides:
             else:
                 waiting.extend(self.direct(number))
         return list(found)
+
+    def asked(self, number: int) -> bool:
+        """Tell whether anything still asks for a side."""
+        return self._askers[number] > 0
 
     def unmakable(self, number: int) -> None:
         """Note that whoever asks for a side must make it alone."""
