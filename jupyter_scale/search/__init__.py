@@ -2,6 +2,7 @@
 
 from jupyter_scale.search.backend import PlanOnly
 from jupyter_scale.search.control import Control, SearchStopped
+from jupyter_scale.search.meta import rowwise
 from jupyter_scale.search.plan import Plan
 from jupyter_scale.search.report import Recorder, Report, Score, SearchReport
 from jupyter_scale.search.session import merged
@@ -17,5 +18,6 @@ __all__ = [
     "SearchReport",
     "SearchStopped",
     "merged",
+    "rowwise",
     "stream",
 ]

@@ -94,7 +94,7 @@ class Nodes:
         needs, role, spine = inside.needs, "fit", list(inside.spine)
         family = source = None
         before = inside.up
-        if step.family is not None:
+        if step.family is not None and self.sharable(cell):
             role = "derived"
             family = before = self.family(cell, inside.up, step)
             spine.append(family)
@@ -162,6 +162,11 @@ class Nodes:
         return replace(
             found, site=site, spine=found.spine if columns is None else (columns, *found.spine)
         )
+
+    def sharable(self, cell: Cell) -> bool:
+        """Tell whether axes hold with what ``fit`` is given besides the data."""
+        options = self.plan.setups[cell.setup].options.get("fit_params") or {}
+        return all(name.rpartition("__")[2] == "sample_weight" for name in options)
 
     def family(self, cell: Cell, up: Upstream, step: Step) -> int:
         """Return the node whose one fit answers all settings of a step's family."""

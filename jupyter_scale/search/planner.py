@@ -175,7 +175,7 @@ class Planner:
         family = None
         if known:
             self._leaves[leaf] = cell.number
-            if final.family is not None:
+            if final.family is not None and self._nodes.sharable(cell):
                 family = self._nodes.family(cell, inside.up, final)
                 self.plan.nodes[family].family.append(final.family.values)
                 path.append(family)

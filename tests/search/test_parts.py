@@ -50,7 +50,7 @@ from sklearn.tree import DecisionTreeClassifier
 from threadpoolctl import threadpool_limits
 
 from jupyter_scale import SearchReport, merged
-from jupyter_scale.search.meta import rowwise
+from jupyter_scale.search import rowwise
 
 X, y = make_classification(n_samples=90, n_features=8, random_state=0)
 X = np.ascontiguousarray(X)
