@@ -83,12 +83,7 @@ def quick() -> Iterator[None]:
     """Fork workers from a process that has imported everything: many die here."""
     modules = ["distributed.nanny", "jupyter_scale.search", "sklearn.svm", "sklearn.pipeline"]
     multiprocessing.get_context("forkserver").set_forkserver_preload(modules)
-    settings = {
-        "distributed.worker.multiprocessing-method": "forkserver",
-        # a cluster gives up a worker that is not back by then: on a busy machine, a living one
-        "distributed.deploy.lost-worker-timeout": "10 minutes",
-    }
-    with dask.config.set(settings):
+    with dask.config.set({"distributed.worker.multiprocessing-method": "forkserver"}):
         forkserver.ensure_running()
         yield
 
