@@ -21,7 +21,8 @@ from typing import Any
 import numpy as np
 from recipes import SleepingModel, SleepingStep
 from side_by_side import Claim, Result, Row, Timing, local_cluster, merged, parser, program
-from simulated_cluster import Costs, Outcome, Simulation
+from simulated_cluster import Simulation
+from simulated_parts import Costs, Outcome
 from simulated_work import Work, grid
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline

@@ -11,113 +11,16 @@ from __future__ import annotations
 
 import heapq
 import random
-from collections import defaultdict
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
 
 import numpy as np
+from simulated_parts import SPAN, Costs, Outcome, Server, Task, Worker
 from simulated_work import Job, Policy, Work
 
 STEAL_EVERY = 1.0  # seconds: distributed's work-stealing-interval
 ASK_THREADS = 1.0  # seconds: how long the client believes the number of threads
-SPAN = 5.0  # seconds over which the scheduler's busiest moment is taken
-
-
-@dataclass(frozen=True)
-class Costs:
-    """Seconds and bytes; the first four as `scale_simulation.py --measure` finds them."""
-
-    scheduler_task: float = 0.9e-3
-    client_task: float = 0.4e-3
-    worker_task: float = 1.5e-3
-    scheduler_worker: float = 3e-6
-    """The scheduler weighs every worker that holds the plan's data, for each task."""
-    latency: float = 0.5e-3
-    byte: float = 1e-9
-    node_bytes: float = 20e6
-    data_bytes: float = 100e6
-    worker_start: float = 10.0
-    losses_per_hour: float = 0.0
-    """Of each worker; another one starts in its place."""
-
-
-@dataclass
-class Outcome:
-    """What a simulated search took."""
-
-    workers: int
-    makespan: float = 0.0
-    useful: float = 0.0
-    """Seconds of workers in fits that were needed and not lost."""
-    wasted: float = 0.0
-    tasks: int = 0
-    losses: int = 0
-    cells: list[int] = field(default_factory=list)
-    """How often each cell's result came back."""
-    nodes: list[int] = field(default_factory=list)
-    """How often each node was made by a task that came back."""
-    scheduler: float = 0.0
-    scheduler_peak: float = 0.0
-    """Busy share of the scheduler, over all and in its busiest seconds."""
-    client: float = 0.0
-    most_nodes: int = 0
-    """Made nodes on one worker at once, at most; and on all workers together."""
-    most_nodes_together: int = 0
-
-    @property
-    def efficiency(self) -> float:
-        return self.useful / (self.workers * self.makespan)
-
-
-@dataclass(slots=True, eq=False)
-class Task:
-    """A job on its way; `tell` is the small task after one that makes a node."""
-
-    number: int
-    job: Job
-    tell: bool = False
-    worker: Worker | None = None
-    expected: float = 0.0
-
-    @property
-    def needs(self) -> int | None:
-        return self.job.make if self.tell else self.job.base
-
-    def __lt__(self, other: Task) -> bool:
-        return self.number < other.number
-
-
-@dataclass(slots=True, eq=False)
-class Worker:
-    """A process with one thread."""
-
-    place: int
-    ready: list[Task] = field(default_factory=list)
-    assigned: set[Task] = field(default_factory=set)
-    running: Task | None = None
-    started: float = 0.0
-    held: set[int] = field(default_factory=set)
-    has_data: bool = False
-    alive: bool = True
-
-
-class Server:
-    """Serves one message after the other, and knows when it was busy."""
-
-    def __init__(self) -> None:
-        self.free = 0.0
-        self.busy = 0.0
-        self.spans: dict[int, float] = defaultdict(float)
-
-    def serve(self, now: float, seconds: float) -> float:
-        """Return when a message that arrives now is dealt with."""
-        start = max(now, self.free)
-        self.free = start + seconds
-        self.busy += seconds
-        self.spans[int(start // SPAN)] += seconds
-        return self.free
 
 
 class Simulation:

@@ -18,7 +18,7 @@ from typing import Any
 import psutil
 from distributed import Client, as_completed
 from distributed.deploy.subprocess import SubprocessCluster
-from simulated_cluster import Costs
+from simulated_parts import Costs
 
 SHARED = 3  # what each task of the engine reads: folds and setups, X, y
 

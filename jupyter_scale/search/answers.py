@@ -281,6 +281,8 @@ class Answers:
         if output is not None:
             self._transform(made, upstream, in_place=node.in_place)
         self._forget(remembering)
+        # a part is fitted where it stands, and will ask there: what is kept is apart from it
+        made.transformer = _twin(fitted)
         if self.until is not None and node.number != self.until and site.holds(self.until):
             raise Reached  # made inside the fit that has just ended
         self.store.fresh[node.number] = seconds + made.test_seconds
@@ -593,5 +595,7 @@ def _twin(estimator: Any) -> Any:
     # instances of a class may hold state outside their __dict__
     odd = new is not object.__new__ or any(vars(base).get("__slots__") for base in kind.__mro__)
     copied = copy.copy(estimator) if odd else object.__new__(kind)
-    copied.__dict__.update(estimator.__dict__)
+    if hasattr(estimator, "__dict__"):
+        copied.__dict__.update(estimator.__dict__)
+        copied.__dict__.pop(internals.CONTEXT, None)  # of the fit that is under way
     return copied

@@ -25,7 +25,15 @@ from distributed.scheduler import KilledWorker
 
 from jupyter_scale.search import tasks, worker
 from jupyter_scale.search.control import Control, SearchStopped
-from jupyter_scale.search.failing import LOST, SchedulerLost, WorkerLost, failed, finish
+from jupyter_scale.search.failing import (
+    LOST,
+    Removal,
+    SchedulerLost,
+    WorkerLost,
+    failed,
+    finish,
+    removals,
+)
 from jupyter_scale.search.mapping import Elsewhere
 from jupyter_scale.search.plan import Call, Cell, Plan
 from jupyter_scale.search.schedule import Piece, Schedule
@@ -190,7 +198,7 @@ class _Run:
         self.trials: list[Piece] = []
         self.careful = 0
         self.trial: Piece | None = None
-        self.since: list[tuple[float, Any]] = []
+        self.since: list[Removal] = []
         self.tried: Counter[tuple[int, int, int | None]] = Counter()
         self.guilty: Counter[tuple[int, int, int | None]] = Counter()
         self.losses = 0
@@ -390,24 +398,18 @@ class _Run:
         """Judge a piece whose task `key` has ended its workers in a trial."""
         suspect = (piece.start, piece.stop, piece.node)
         since = self.since[0][0] if self.since else 0.0
-        others = any(
-            stamp > since and key not in event.get("processing-tasks", ())
-            for stamp, event in self._removals()
-        )
+        others = any(stamp > since and key not in keys for stamp, keys in self._removals())
         self.tried[suspect] += 1
         self.guilty[suspect] += not others
         return self.guilty[suspect] >= VERDICTS or self.tried[suspect] >= TRIALS
 
-    def _removals(self) -> list[tuple[float, Any]]:
-        """Return what the scheduler tells of workers that were lost, with its time."""
-        events: Any = self.client.get_events("all")
-        return [
-            (stamp, event)
-            for stamp, event in events
-            if isinstance(event, dict)
-            and event.get("action") == "remove-worker"
-            and not event.get("expected")
-        ]
+    def _removals(self) -> list[Removal]:
+        """Return the losses of workers; none where the scheduler does not tell."""
+        try:
+            found: list[Removal] = self.client.run_on_scheduler(removals)
+        except Exception:
+            return []
+        return found
 
     def _cleared(self, piece: Piece) -> None:
         """Note that something was done: the workers live."""

@@ -12,7 +12,18 @@ from jupyter_scale.search import tasks
 from jupyter_scale.search.plan import Call, Cell, Plan
 from jupyter_scale.search.tasks import Bundle, CarriedError, Outcome, Task
 
-__all__ = ["LOST", "SchedulerLost", "WorkerLost", "failed", "finish"]
+__all__ = [
+    "LOST",
+    "Removal",
+    "SchedulerLost",
+    "WorkerLost",
+    "failed",
+    "finish",
+    "removals",
+]
+
+Removal = tuple[float, tuple[Any, ...]]
+"""When a worker was lost, by the scheduler's clock, and the keys of its tasks."""
 
 
 class WorkerLost(RuntimeError):
@@ -65,6 +76,17 @@ def failed(entry: Cell | Call, plan: Plan, error: BaseException | None, label: s
     )
     finish(outcome)
     return outcome
+
+
+def removals(dask_scheduler: Any = None) -> list[Removal]:
+    """Return, on the scheduler, which workers were lost against expectation."""
+    return [
+        (stamp, tuple(event["processing-tasks"]))
+        for stamp, event in dask_scheduler.get_events("all")
+        if isinstance(event, dict)
+        and event.get("action") == "remove-worker"
+        and not event.get("expected")
+    ]
 
 
 def finish(outcome: Outcome) -> None:

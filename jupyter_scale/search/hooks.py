@@ -206,6 +206,10 @@ class Remembered:
             return self._function(X, *args, **params)
         return self._asked.answer(self._about, self._method, self._function, X)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Leave a copied or pickled estimator its own method: a scorer may make one."""
+        return _Own, (self._function.__self__, self._method)
+
     @property
     def __name__(self) -> str:
         return self._method
@@ -233,3 +237,14 @@ class Remembered:
         for method in ANSWERS:
             if isinstance(vars(estimator).get(method), Remembered):
                 del vars(estimator)[method]
+
+
+class _Own:
+    """A method of the class, called on an estimator."""
+
+    def __init__(self, estimator: Any, method: str) -> None:
+        self._about = (estimator, method)
+
+    def __call__(self, *args: Any, **params: Any) -> Any:
+        estimator, method = self._about
+        return getattr(type(estimator), method).__get__(estimator)(*args, **params)

@@ -10,7 +10,8 @@ import scale_simulation
 import task_costs
 from distributed import Client
 from side_by_side import Timing, merged
-from simulated_cluster import Costs, Outcome, Simulation
+from simulated_cluster import Simulation
+from simulated_parts import Costs, Outcome
 from simulated_work import Policy, Work, grid
 
 FREE = Costs(0, 0, 0, 0, 0, 0, 0, 0, 0)

@@ -325,6 +325,37 @@ def test_a_part_that_fails_fails_its_candidates_only(where: Client | None) -> No
     assert_same_results(search, plain)
 
 
+def test_nothing_piles_up_from_cell_to_cell() -> None:
+    """As many candidates as Python allows calls inside calls: each asks the members anew."""
+    weights = [(1 + i / 1000, 1) for i in range(1100)]
+    vote = VotingClassifier([("a", GaussianNB()), ("b", Deep(var_smoothing=1e-3))], voting="soft")
+    search = GridSearchCV(vote, {"weights": weights, "a__var_smoothing": [1e-9]}, cv=2)
+    with merged():
+        search.fit(X, y)
+    assert search.scale_report.fits_saved > 4000
+    assert np.isfinite(search.cv_results_["mean_test_score"]).all()
+
+
+class Deep(GaussianNB):  # type: ignore[misc]
+    """Not known to have an axis."""
+
+
+def test_a_scorer_that_copies_and_pickles(where: Client | None) -> None:
+    pipe = make_pipeline(StandardScaler(), VotingClassifier(MEMBERS))
+    check(
+        GridSearchCV(pipe, {"votingclassifier__weights": [None, (1, 2)]}, cv=2, scoring=copies),
+        where,
+    )
+
+
+def copies(model: Any, X: Any, y: Any) -> float:
+    twins = [model, copy.deepcopy(model), pickle.loads(pickle.dumps(model)), copy.copy(model)]
+    scores = {twin.score(X, y) for twin in twins}
+    assert len(scores) == 1
+    assert len(pickle.dumps(model)) < 100_000
+    return scores.pop()
+
+
 def test_a_scorer_that_looks_inside(where: Client | None) -> None:
     columns = ColumnTransformer([("a", StandardScaler(), [0, 1]), ("b", MinMaxScaler(), [2, 3])])
     pipe = make_pipeline(columns, VotingClassifier(MEMBERS))
