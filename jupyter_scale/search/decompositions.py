@@ -111,7 +111,8 @@ def _projected(shared: Any, derived: Any, X: Any, output: Any) -> Any:
     """Return the part of U (times S) that is kept, where fitting made U."""
     if shared._fit_svd_solver != "full":
         return derived.transform(X)
-    kept = np.array(np.asarray(output)[:, : derived.n_components_])
+    # a slice of the whole, as fitting returns it: which order it has depends on SciPy's release
+    kept = np.array(output)[:, : derived.n_components_]
     return (
         kept
         if isinstance(output, np.ndarray)

@@ -17,7 +17,7 @@ from sklearn.model_selection import GridSearchCV, HalvingGridSearchCV, cross_val
 from sklearn.naive_bayes import GaussianNB
 
 from jupyter_scale import merged
-from jupyter_scale.search.internals import RELEASES, SequentialBackend, search_of_this_call
+from jupyter_scale.search.internals import RELEASES, SequentialBackend, searching
 
 ROOT = Path(__file__).parents[2]
 GRID = {"var_smoothing": [1e-9, 1e-3]}
@@ -53,15 +53,16 @@ def test_what_is_required_is_what_was_tested() -> None:
 
 
 class Asks(SequentialBackend):
-    """Asks whose ``Parallel`` it is configured for."""
+    """Asks which search runs the ``Parallel`` that it is configured for."""
 
     def __init__(self) -> None:
         super().__init__()
         self.answers: list[Any] = []
 
-    def configure(self, *args: Any, **kwargs: Any) -> Any:
-        self.answers.append(search_of_this_call())
-        return super().configure(*args, **kwargs)
+    def configure(self, n_jobs: int = 1, parallel: Any = None, **options: Any) -> Any:
+        found = searching(parallel)
+        self.answers.append(None if found is None else found[0])
+        return super().configure(n_jobs, parallel, **options)
 
 
 class MySearch(GridSearchCV):
