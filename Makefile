@@ -11,10 +11,10 @@ DEV := .venv/.installed-dev
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help demo lab test check format bench lock clean
+.PHONY: help demo lab test test-matrix check format bench lock clean
 
 help: ## list these commands
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-12s %s\n", $$1, $$2}'
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-17s %s\n", $$1, $$2}'
 
 demo: $(LAB) ## run the first notebook on a cluster in this machine and say what it saved
 	@$(BIN)/python notebooks/execute.py $(FIRST) $(ARGS)
@@ -24,6 +24,9 @@ lab: $(LAB) ## open the notebooks in JupyterLab
 
 test: $(DEV) ## run all tests
 	@$(BIN)/python -m pytest $(ARGS)
+
+test-matrix: $(DEV) ## run the search's tests on the oldest and the newest versions that serve
+	@$(BIN)/python tests/matrix.py $(ARGS)
 
 check: $(DEV) ## lint, format and types
 	@$(BIN)/ruff check .
@@ -42,7 +45,7 @@ lock: $(DEV) ## choose new pinned versions for constraints.txt
 		--no-header --no-annotate --output-file constraints.txt pyproject.toml
 
 clean: ## remove what the commands wrote, except .venv
-	@rm -rf build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	@rm -rf build dist .venv-matrix .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	@find . -path ./.venv -prune -o -name __pycache__ -type d -exec rm -rf {} +
 
 # The environment

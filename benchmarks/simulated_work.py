@@ -160,7 +160,7 @@ class Policy:
 
     def _job(self, piece: Piece) -> Job:
         """Say what `tasks.run` and `tasks.make` do with a piece: all nodes that are not given."""
-        job = Job(piece, piece.base, piece.branch.node if piece.make else None)
+        job = Job(piece, piece.base, piece.node)
         have = set(self.path(piece.base))
         entries = self.schedule.entries[piece.start : piece.start + 1 if piece.make else piece.stop]
         for entry in entries:

@@ -9,19 +9,34 @@ from __future__ import annotations
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
-from jupyter_scale.search import Plan, PlanOnly, Recorder, Report, SearchReport, merged
+from jupyter_scale.search import (
+    Control,
+    Plan,
+    PlanOnly,
+    Recorder,
+    Report,
+    Score,
+    SearchReport,
+    SearchStopped,
+    merged,
+    stream,
+)
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
 __all__ = [
+    "Control",
     "Plan",
     "PlanOnly",
     "Recorder",
     "Report",
+    "Score",
     "SearchReport",
+    "SearchStopped",
     "load_ipython_extension",
     "merged",
+    "stream",
     "unload_ipython_extension",
 ]
 

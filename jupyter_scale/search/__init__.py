@@ -1,7 +1,23 @@
 """The merged search: scikit-learn's own searches with every shared piece of work done once."""
 
-from jupyter_scale.search.backend import PlanOnly, merged
+from jupyter_scale.search.backend import PlanOnly
+from jupyter_scale.search.control import Control, SearchStopped
+from jupyter_scale.search.meta import rowwise
 from jupyter_scale.search.plan import Plan
-from jupyter_scale.search.report import Recorder, Report, SearchReport
+from jupyter_scale.search.report import Recorder, Report, Score, SearchReport
+from jupyter_scale.search.session import merged
+from jupyter_scale.search.stream import stream
 
-__all__ = ["Plan", "PlanOnly", "Recorder", "Report", "SearchReport", "merged"]
+__all__ = [
+    "Control",
+    "Plan",
+    "PlanOnly",
+    "Recorder",
+    "Report",
+    "Score",
+    "SearchReport",
+    "SearchStopped",
+    "merged",
+    "rowwise",
+    "stream",
+]

@@ -13,17 +13,44 @@ from typing import Any
 from sklearn.base import clone
 from sklearn.utils import get_tags
 
+from jupyter_scale.search import axes
 from jupyter_scale.search.identity import (
     Unidentified,
     identify,
     identify_set,
+    parameters,
     plain,
     unseeded,
     writes_input,
 )
 from jupyter_scale.search.internals import sharable_pipeline
+from jupyter_scale.search.meta import parts, works_by_row
 
-__all__ = ["Candidate", "Candidates", "Step", "hooked_steps", "skipped"]
+__all__ = ["Candidate", "Candidates", "Family", "Inner", "Step", "skipped"]
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """Settings of one estimator that a single fit answers (`axes`).
+
+    `group` is the identity of what they have in common; `values` tells this one from the others.
+    """
+
+    group: bytes
+    values: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Inner:
+    """A step inside a Pipeline or a part of another meta-estimator (`meta.Part`)."""
+
+    step: Step
+    context: bytes = b""
+    columns: bytes = b""
+    final: bool = False
+    """The last step of a Pipeline, which is fitted with the Pipeline."""
+    crossed: bool = False
+    recorded: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,45 +68,56 @@ class Step:
     unseeded: tuple[str, ...] = ()
     seeds: tuple[str, ...] = ()
     pairwise: bool = False
-    inner: tuple[Step, ...] = ()
-    """Steps inside a step that is itself a Pipeline, in the order of completion."""
+    pipeline: bool = False
+    inner: tuple[Inner | None, ...] = ()
+    """One per step of a Pipeline (None where it is skipped), or per part."""
+    family: Family | None = None
+    by_row: bool = False
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """What fitting this step fits, itself last."""
+        below: list[str] = []
+        for inner in self.inner:
+            if inner and inner.recorded:
+                below.append(inner.step.label)
+            elif inner:
+                below += inner.step.labels[:-1] if inner.final else inner.step.labels
+        return (*below, self.label)
+
+    @property
+    def writes_first(self) -> str | None:
+        """What lets the step write into its input, such as ``copy=False``."""
+        if not self.pipeline:
+            return self.in_place
+        return next((inner.step.writes_first for inner in self.inner if inner), None)
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
     """The steps of a candidate in the order of completion, the last one being the leaf.
 
-    `alone` says why a candidate shares nothing at all, or is None.
+    `steps` has an entry per step of the Pipeline, None where it is skipped. `alone` says why a
+    candidate shares nothing at all, or is None.
     """
 
-    steps: tuple[Step, ...]
+    steps: tuple[Step | None, ...]
     final: Step
     alone: str | None = None
     seeds: dict[str, int] = field(default_factory=dict)
     root: bytes = b""
     """Settings of the Pipeline itself that bear on what its steps see."""
 
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """What scikit-learn fits for this candidate, in the order of completion."""
+        before = [label for step in self.steps if step for label in step.labels]
+        return (*before, *self.final.labels)
+
 
 def skipped(step: Any) -> bool:
     """Tell whether a Pipeline passes its data by this step."""
     return step is None or (isinstance(step, str) and step == "passthrough")
-
-
-def hooked_steps(pipeline: Any) -> Iterator[tuple[Any, str, Any]]:
-    """Yield (Pipeline, step name, transformer) in the order in which fitting completes them.
-
-    These are the steps that go through the Pipeline's ``memory``, those of inner Pipelines
-    included; the final step is none of them.
-    """
-    for name, step in pipeline.steps[:-1]:
-        if skipped(step):
-            continue
-        if sharable_pipeline(step):
-            yield from hooked_steps(step)
-        yield pipeline, name, step
-    final = pipeline.steps[-1][1]
-    if sharable_pipeline(final):
-        yield from hooked_steps(final)
 
 
 class Candidates:
@@ -100,6 +138,7 @@ class Candidates:
         self.seed = seed
         self.seeded_only = seeded_only
         self._steps: dict[tuple[Any, ...], Step] = {}
+        self._groups: dict[tuple[Any, ...], bool] = {}
         self._replaced: dict[tuple[Any, ...], Candidates] = {}
         self._pipeline = sharable_pipeline(estimator)
         self._names = [name for name, _ in estimator.steps] if self._pipeline else []
@@ -144,37 +183,46 @@ class Candidates:
                 settings[name][below] = value
             else:
                 chosen[name] = value
-        path: list[Step] = []
+        path: list[Step | None] = []
         seeds: dict[str, Any] = {}
         *names, last = self._names
         for name in names:
             if skipped(chosen[name]) and not settings[name]:
+                path.append(None)
                 continue
             step = self._step(name, chosen[name], settings[name])
             seeds |= {f"{name}__{below}": self.seed for below in step.seeds}
-            path += [*step.inner, step]
+            path.append(step)
         final = self._step(last, chosen[last], settings[last], final=True)
         seeds |= {f"{last}__{below}": self.seed for below in final.seeds}
-        return self._finish((*path, *final.inner), final, seeds)
+        return self._finish(tuple(path), final, seeds)
 
-    def _finish(self, steps: tuple[Step, ...], final: Step, seeds: dict[str, Any]) -> Candidate:
-        first = (*steps, final)[0]
+    def _finish(
+        self, steps: tuple[Step | None, ...], final: Step, seeds: dict[str, Any]
+    ) -> Candidate:
+        first = next(step for step in (*steps, final) if step)
         alone = None
-        if first.in_place:
-            alone = f"{first.in_place} writes into the data of the fold"
+        if first.writes_first:
+            alone = f"{first.writes_first} writes into the data of the fold"
         root = identify((first.pairwise, getattr(self.estimator, "transform_input", None)))
         return Candidate(steps, final, alone, seeds, root)
 
     def _step(
-        self, name: str, estimator: Any, settings: dict[str, Any], *, final: bool = False
+        self,
+        name: str,
+        estimator: Any,
+        settings: dict[str, Any],
+        *,
+        final: bool = False,
+        inside: bool = False,
     ) -> Step:
         label = f"{name}: {type(estimator).__name__}" if name else type(estimator).__name__
         try:
             if final and settings and all(plain(*item) for item in settings.items()):
                 return self._plain_step(name, estimator, settings)
-            key = (name, identify(estimator), identify(sorted(settings.items())))
+            key = (name, inside, identify(estimator), identify(sorted(settings.items())))
             if key not in self._steps:
-                self._steps[key] = self._configure(name, estimator, settings)
+                self._steps[key] = self._configure(name, estimator, settings, inside=inside)
         except Unidentified as error:
             return Step(label, None, str(error))
         return self._steps[key]
@@ -192,15 +240,41 @@ class Candidates:
         identity = identify_set(estimator, settings)
         if identity is None:
             return self._configure(name, estimator, settings)
-        return replace(base, identity=identity)
+        family = self._family(name, estimator, settings) if base.in_place is None else None
+        return replace(base, identity=identity, family=family)
 
-    def _configure(self, name: str, estimator: Any, settings: dict[str, Any]) -> Step:
+    def _family(
+        self, name: str, estimator: Any, settings: dict[str, Any], *, inside: bool = False
+    ) -> Family | None:
+        """Return the family of a step whose settings vary along an axis of its estimator.
+
+        What varies `inside` a meta-estimator is not among the settings: there, whatever has an
+        axis is of a family, which may stay small.
+        """
+        axis = axes.known(estimator)
+        if axis is None or not (inside or settings.keys() & set(axis.parameters)):
+            return None
+        common = {k: v for k, v in settings.items() if k not in axis.parameters}
+        group = identify_set(estimator, {**common, **dict.fromkeys(axis.parameters)})
+        if group is None:
+            return None
+        if (name, group) not in self._groups:
+            configured = clone(estimator).set_params(**clone(settings, safe=False))
+            self._groups[name, group] = axes.find(configured) is not None
+        if not self._groups[name, group]:
+            return None
+        params = {**parameters(estimator), **settings}
+        return Family(group, {key: params[key] for key in axis.parameters})
+
+    def _configure(
+        self, name: str, estimator: Any, settings: dict[str, Any], *, inside: bool = False
+    ) -> Step:
         prefix = f"{name}: " if name else ""
         if skipped(estimator):
             if settings:
                 raise Unidentified(f"{prefix}{estimator!r} takes no parameters")
             return Step(f"{prefix}passthrough", identify(estimator))
-        estimator = clone(estimator)
+        base, estimator = estimator, clone(estimator)
         if settings:
             estimator.set_params(**clone(settings, safe=False))
         without = unseeded(estimator)
@@ -215,35 +289,69 @@ class Candidates:
             reason = f"{label} has no seed"
         else:
             try:
-                identity = identify(estimator)
                 _check_kept(estimator, settings)
+                identity = identify(estimator)
             except Unidentified as error:
                 reason = str(error)
-        inner = tuple(self._inner(name, estimator))
+        pipeline = sharable_pipeline(estimator)
+        in_place = None if pipeline else writes_input(estimator)  # its steps say it themselves
+        below: tuple[Inner | None, ...] = ()
+        family = None
+        if pipeline:
+            below = tuple(self._steps_of(name, estimator))
+        elif in_place is None:
+            below = tuple(self._parts_of(name, estimator))
+            if identity is not None and all("__" not in key for key in settings):
+                seeded = {**settings, **dict.fromkeys(seeds, self.seed)}
+                family = self._family(name, base, seeded, inside=inside and not below)
         return Step(
             label,
             identity,
             reason,
-            None if inner else writes_input(estimator),  # the inner steps say it themselves
+            in_place,
             tuple(f"{label} ({path})" for path in without),
             tuple(seeds),
             _pairwise(estimator),
-            inner,
+            pipeline,
+            () if family else below,
+            family,
+            works_by_row(estimator),
         )
 
-    def _inner(self, name: str, estimator: Any) -> Iterator[Step]:
-        """Yield the steps inside a step that is a Pipeline, in the order of completion."""
-        if not sharable_pipeline(estimator):
-            return
-        for _, inner_name, inner in hooked_steps(estimator):
-            step = self._step(f"{name}__{inner_name}", inner, {})
-            # what lies deeper is in hooked_steps already, what draws is named by the whole
-            yield replace(step, inner=(), unseeded=(), seeds=())
+    def _steps_of(self, name: str, pipeline: Any) -> Iterator[Inner | None]:
+        """Yield the steps inside a step that is a Pipeline."""
+        last = len(pipeline.steps) - 1
+        for place, (below, step) in enumerate(pipeline.steps):
+            if skipped(step):
+                yield None
+            else:
+                yield Inner(self._inside(name, below, step), final=place == last)
+
+    def _parts_of(self, name: str, estimator: Any) -> Iterator[Inner]:
+        """Yield the parts of a step that is another meta-estimator."""
+        for part in parts(estimator):
+            yield Inner(
+                self._inside(name, part.name, part.estimator),
+                identify(part.context) if part.context else b"",
+                identify(part.columns) if part.columns else b"",
+                crossed=part.crossed,
+                recorded=part.recorded,
+            )
+
+    def _inside(self, name: str, below: str, estimator: Any) -> Step:
+        """Return a step inside another; what draws is named, and seeded, by the outer one."""
+        step = self._step(f"{name}__{below}" if name else below, estimator, {}, inside=True)
+        if step.unseeded or step.seeds:
+            key = ("inside", id(step))
+            if key not in self._steps:
+                self._steps[key] = replace(step, unseeded=(), seeds=())
+            return self._steps[key]
+        return step
 
 
 def _check_kept(estimator: Any, settings: dict[str, Any]) -> None:
     """Refuse an estimator whose ``get_params`` does not show what was set."""
-    params = estimator.get_params(deep=False)
+    params = parameters(estimator)
     for name, value in settings.items():
         if "__" not in name and name in params and identify(params[name]) != identify(value):
             raise Unidentified(f"{type(estimator).__name__} does not show its {name}")

@@ -1,46 +1,67 @@
 """Carry out a plan: in this process, or on a Dask cluster.
 
 On a cluster few tasks are under way at a time, so that memory and the scheduler's load follow the
-cluster's width and not the grid. The plan's data travel to each worker once. A lost worker costs
-its own tasks; a piece of work that keeps ending its workers is halved until the candidate is
-found, which then gets ``error_score``. Whatever ends the search, what is queued is cancelled.
+cluster's width and not the grid. The data reach each worker once (see `sending`). A lost worker
+costs its own tasks. A piece of work that is suspected of ending its workers is divided and tried
+again with nothing else under way (a trial). What then ends them too, while no worker is lost that
+had nothing to do with it, is a candidate that fails with ``error_score``. Whatever ends the search,
+what is queued is cancelled.
 """
 
 from __future__ import annotations
 
+import math
 import time
 import warnings
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from typing import Any
+from typing import Any, Protocol
 from uuid import uuid4
 
-from dask.sizeof import sizeof
 from distributed import Client, Future, as_completed
 from distributed.client import FutureCancelledError
 from distributed.scheduler import KilledWorker
-from sklearn.base import BaseEstimator
 
 from jupyter_scale.search import tasks, worker
+from jupyter_scale.search.control import Control, SearchStopped
+from jupyter_scale.search.failing import (
+    LOST,
+    Removal,
+    SchedulerLost,
+    WorkerLost,
+    failed,
+    finish,
+    removals,
+)
+from jupyter_scale.search.mapping import Elsewhere
 from jupyter_scale.search.plan import Call, Cell, Plan
-from jupyter_scale.search.report import Tally
 from jupyter_scale.search.schedule import Piece, Schedule
-from jupyter_scale.search.sharing import Parcel
-from jupyter_scale.search.tasks import Bundle, CarriedError, Outcome, Task
+from jupyter_scale.search.sending import Sent, bundled
+from jupyter_scale.search.tasks import Bundle, Outcome, Task
 
-__all__ = ["Cluster", "WorkerLost", "run_here"]
+__all__ = ["Cluster", "SchedulerLost", "WorkerLost", "run_here"]
+
+PARTS = 16
+"""Into so many parts a suspected piece is divided."""
+VERDICTS = 2
+"""Trials that must find a candidate guilty."""
+TRIALS = 12
+"""Trials after which it is, though workers were lost that had nothing to do with it."""
+LOSSES = 12
+"""So often the data may be lost while nothing at all is done."""
+MOMENT = 0.05  # seconds
+ALONE = 60  # seconds without a worker
 
 
-IN_GRAPH = 4 * 2**20
-"""Bytes of data that the scheduler can be asked to hold on to."""
-ATTEMPTS = 5
+class Tally(Protocol):
+    """Where outcomes go."""
+
+    def add(self, outcome: Outcome) -> None:
+        """Take what a task found."""
 
 
-class WorkerLost(RuntimeError):
-    """A candidate ended every worker that tried it."""
-
-
-def run_here(plan: Plan, tally: Tally, *, nested: Callable[[], Any]) -> None:
+def run_here(plan: Plan, tally: Tally, *, nested: Callable[[], Any], control: Control) -> None:
     """Run a plan in this process, one piece of work after the other."""
     # without steps to share, the order of scikit-learn
     entries: list[Cell | Call] = [*plan.cells, *plan.calls]
@@ -56,12 +77,14 @@ def run_here(plan: Plan, tally: Tally, *, nested: Callable[[], Any]) -> None:
         Bundle(tuple(plan.setups), tuple(plan.folds)),
         dict(enumerate(plan.data)),
         nested=nested,
+        stopped=control.wait,
         progress=progress,
         say=print,
     )
     outcome.results = {}  # told already, one by one
     tally.add(outcome)
-    _finish(outcome)
+    finish(outcome)
+    control.check()
 
 
 class Cluster:
@@ -78,6 +101,7 @@ class Cluster:
         self.client = client
         self._nested = nested
         self._asked = 0.0
+        self._seen = time.monotonic()
         self._threads = 0
 
     def __str__(self) -> str:
@@ -94,66 +118,100 @@ class Cluster:
         if time.monotonic() - self._asked > 1:
             self._threads = sum(self.client.nthreads().values())
             self._asked = time.monotonic()
+            if self._threads:
+                self._seen = self._asked
+            elif self._asked - self._seen > ALONE:
+                self._seen = math.inf  # said once
+                warnings.warn(
+                    f"the cluster has had no worker for {ALONE} s: the search waits for one",
+                    stacklevel=2,
+                )
         return max(1, self._threads)
 
-    def run(self, plan: Plan, tally: Tally) -> None:
+    def run(
+        self,
+        plan: Plan,
+        tally: Tally,
+        sent: Sent,
+        control: Control,
+        *,
+        nested: Callable[[], Any] | None = None,
+    ) -> None:
         """Run a plan to its end.
+
+        Parameters
+        ----------
+        plan, tally
+            What to run, and where its outcomes go.
+        sent : Sent
+            What the workers hold of the data already.
+        control : Control
+            Pauses or stops the run.
+        nested : callable, optional
+            In the place of this cluster's own.
 
         Raises
         ------
         Exception
             What a cell raised, with ``error_score="raise"``.
+        SearchStopped
+            By `control`.
+        SchedulerLost
+            When the cluster does not answer any more.
         """
-        _Run(self, plan, tally, self._nested).run()
-
-    def send(self, value: Any) -> Future[Any]:
-        """Return the future of a piece of data.
-
-        Nothing is kept for the next plan: the user may write into an array in between.
-        """
-        parcel = Parcel(value)
-        if _size(parcel.value) <= IN_GRAPH:
-            # as the result of a task it can be had again when its holders are lost
-            return self.client.submit(worker.hold, parcel, key=_key("data"), pure=False)
-        for attempt in range(ATTEMPTS):
-            try:
-                future: Future[Any] = self.client.scatter(parcel, broadcast=True, hash=False)
-                return future
-            except OSError:  # a worker was lost on the way
-                if attempt == ATTEMPTS - 1:
-                    raise
-                self.client.wait_for_workers(1, timeout=60)
-        raise AssertionError("unreachable")
+        run = _Run(self, plan, tally, sent, control, nested or self._nested)
+        try:
+            run.run()
+        except Exception as error:
+            if isinstance(error, SearchStopped) or self.client.status == "running":
+                raise
+            raise SchedulerLost(LOST) from error
 
 
 class _Run:
     """One plan on its way through a cluster."""
 
     def __init__(
-        self, cluster: Cluster, plan: Plan, tally: Tally, nested: Callable[[], Any]
+        self,
+        cluster: Cluster,
+        plan: Plan,
+        tally: Tally,
+        sent: Sent,
+        control: Control,
+        nested: Callable[[], Any],
     ) -> None:
         self.cluster = cluster
         self.client = cluster.client
         self.plan = plan
         self.tally = tally
+        self.sent = sent
+        self.control = control
         self.nested = nested
         self.schedule = Schedule(plan)
-        self.bundle = Bundle(tuple(plan.setups), tuple(plan.folds))
+        self.bundle, self.data = bundled(plan)
+        self.shared: list[Future[Any]] = []
         self.made: dict[int, Future[Any]] = {}
         self.under_way: dict[Future[Any], Piece] = {}
-        self.waiting = as_completed(with_results=True, raise_errors=False)
-        self.losses = 0
+        self.waiting = as_completed(loop=self.client.loop, with_results=True, raise_errors=False)
         self.failures: list[Outcome] = []
+        # what is suspected, how many pieces to try alone, and the one that is alone now
+        self.trials: list[Piece] = []
+        self.careful = 0
+        self.trial: Piece | None = None
+        self.since: list[Removal] = []
+        self.tried: Counter[tuple[int, int, int | None]] = Counter()
+        self.guilty: Counter[tuple[int, int, int | None]] = Counter()
+        self.losses = 0
 
     def run(self) -> None:
-        shared = self._send()
+        shared = self.shared = self._send()
         try:
             while not self.schedule.finished:
                 if self.failures:
                     self._raise_first()
-                else:
+                elif not self.control.paused:
                     self._fill(shared)
-                for future, result in self.waiting.next_batch():
+                for future, result in self._completed():
                     piece = self.under_way.pop(future, None)
                     if piece is None:
                         continue
@@ -162,12 +220,32 @@ class _Run:
                     elif future.status == "finished":
                         self._collect(piece, result)
                     elif not self._recover(piece, future, result):
-                        shared = self._send()
+                        shared = self.shared = self._send()
                         break
+                self.control.check()  # when what is done is collected
         finally:
             futures = [*self.under_way, *self.made.values()]
             if futures and self.client.status == "running":
                 self.client.cancel(futures, reason="the search has ended", msg=None)
+
+    def _completed(self) -> list[tuple[Future[Any], Any]]:
+        """Return what has ended, perhaps nothing, within a moment."""
+        if self.client.status != "running":
+            self._reconnected()
+        changed = self.waiting.thread_condition
+        with changed:
+            if not self.waiting.has_ready():
+                changed.wait(MOMENT)
+        batch: list[tuple[Future[Any], Any]] = self.waiting.next_batch(block=False)
+        return batch
+
+    def _reconnected(self) -> None:
+        """Wait until the client has found its scheduler again, or has given up."""
+        while self.client.status == "connecting":
+            time.sleep(MOMENT)
+            self.control.check()
+        if self.client.status != "running":
+            raise SchedulerLost(LOST)
 
     def _raise_first(self) -> None:
         """Raise the error of the earliest call, once none before it is still under way."""
@@ -179,42 +257,43 @@ class _Run:
             for place in range(piece.start, piece.stop)
         )
         if not before:
-            _finish(first)
+            finish(first)
 
     def _send(self) -> list[Future[Any]]:
         """Give the workers what all tasks read."""
-        values = [self.bundle, *self.plan.data]
-        return [self.cluster.send(value) for value in values]
+        return [self.sent.send(self.bundle), *map(self.sent.get, self.data)]
 
     def _fill(self, shared: list[Future[Any]]) -> None:
         """Keep every thread busy, and as little as possible queued."""
         threads = self.cluster.threads
-        while len(self.under_way) < threads + (threads + 1) // 2:
-            piece = self.schedule.next(threads=threads)
+        alone = bool(self.trials or self.careful)
+        window = 1 if alone else threads + (threads + 1) // 2
+        while len(self.under_way) < window:
+            piece = self.trials.pop() if self.trials else self.schedule.next(threads=threads)
             if piece is None:
                 return
+            self.trial = piece if alone else None
+            self.since = self._removals()[-1:] if alone else []
             future = self._submit(piece, shared)
             self.under_way[future] = piece
             self.waiting.add(future)
 
     def _submit(self, piece: Piece, shared: list[Future[Any]]) -> Future[Any]:
         entries = self.schedule.entries[piece.start : piece.stop]
-        given = None if piece.base is None else self.made[piece.base]
-        if not piece.make:
+        given = [self.made[n] for n in (piece.base, *piece.needs) if n is not None]
+        if piece.node is None:
             task = _task(self.plan, entries)
             return self._send_task(
                 worker.run_on_worker, task, shared, given, f"score-{entries[0].label}"
             )
-        node = piece.branch.node
-        assert node is not None
-        task = _task(self.plan, entries[:1], until=node)
-        label = self.plan.nodes[node].label
-        self.made[node] = self._send_task(
+        task = _task(self.plan, entries[:1], until=piece.node)
+        label = self.plan.nodes[piece.node].label
+        self.made[piece.node] = self._send_task(
             worker.make_on_worker, task, shared, given, f"fit-{label}"
         )
         # what comes back is small; the node itself stays on its worker
         return self.client.submit(
-            worker.outcome_of, self.made[node], key=_key(f"made-{label}"), pure=False
+            worker.outcome_of, self.made[piece.node], key=_key(f"made-{label}"), pure=False
         )
 
     def _send_task(
@@ -222,7 +301,7 @@ class _Run:
         function: Callable[..., Any],
         task: Task,
         shared: list[Future[Any]],
-        given: Future[Any] | None,
+        given: list[Future[Any]],
         name: str,
     ) -> Future[Any]:
         return self.client.submit(
@@ -231,13 +310,14 @@ class _Run:
 
     def _collect(self, piece: Piece, outcome: Outcome) -> None:
         """Take what a task found."""
+        self._cleared(piece)
         self.tally.add(outcome)
         for number, seconds in outcome.made.items():
             self.schedule.durations.learn(self.plan.nodes[number].kind, seconds)
         numbers = {entry.number: entry for entry in self.schedule.entries[piece.start : piece.stop]}
         for number, seconds in outcome.seconds.items():
             self.schedule.durations.learn(numbers[number].kind, seconds)
-        _finish(outcome)
+        finish(outcome)
         unneeded = self.schedule.made(piece) if piece.make else self.schedule.done(piece)
         self._drop(unneeded)
 
@@ -247,92 +327,117 @@ class _Run:
 
     def _recover(self, piece: Piece, future: Future[Any], result: Any) -> bool:
         """Deal with a task that was lost; False if the workers' data went with it."""
-        error = result[1] if isinstance(result, tuple) else future.exception()
-        if isinstance(error, KilledWorker):
-            self._isolate(piece, error)
+        error = result[1] if isinstance(result, tuple) else future.exception() or result
+        own = future if piece.node is None else self.made[piece.node]
+        if isinstance(error, KilledWorker) and error.task in (future.key, own.key):
+            self._isolate(piece, error, own.key)
             return True
-        if future.status == "cancelled" or isinstance(error, FutureCancelledError):
-            self.losses += 1
-            if self.losses > 10:
-                raise WorkerLost(
-                    "the cluster lost its data ten times; see its logs, then run the cell again"
-                )
-            self.schedule.again([piece, *self.under_way.values()])
-            self.client.cancel([*self.under_way, *self.made.values()], msg=None)
-            self.under_way.clear()
-            self.made.clear()
-            return False
-        raise error
+        lost = future.status == "cancelled" or isinstance(error, FutureCancelledError)
+        if not lost and not isinstance(error, KilledWorker | Elsewhere):
+            raise error
+        if self.client.status != "running":
+            self._reconnected()
+        for data in self.shared:
+            refused = data.exception() if data.status == "error" else None
+            if refused is not None and not isinstance(refused, KilledWorker):
+                raise refused  # the cluster cannot read what it was sent, and never will
+        if isinstance(error, Elsewhere):
+            self.sent.elsewhere()
+        self.losses += 1
+        if self.losses > LOSSES:
+            raise WorkerLost(
+                f"the workers were lost {LOSSES} times and did nothing in between: see their "
+                "logs, give them more memory, then run the cell again"
+            )
+        self._again(piece, error, own.key)
+        return False
 
-    def _isolate(self, piece: Piece, error: BaseException) -> None:
+    def _again(self, piece: Piece, error: BaseException | None, key: Any) -> None:
+        """Give everything back: what the workers held is lost."""
+        back = [piece]
+        if piece is self.trial and not isinstance(error, Elsewhere):
+            # nothing else was under way when the data went with their workers
+            back = self._divided(piece)
+            if len(back) == 1 and self._convicted(piece, key):
+                self._fail(piece, error)
+                back = []
+        back += [*self.under_way.values(), *self.trials]
+        self.schedule.again(back)
+        self.careful, self.trial = len(back), None
+        self.client.cancel([*self.under_way, *self.made.values()], msg=None)
+        self.under_way.clear()
+        self.made.clear()
+        self.trials.clear()
+        self.sent.lost()
+
+    def _isolate(self, piece: Piece, error: BaseException, key: Any) -> None:
         """Find the candidate that ends its workers, and fail that one only."""
-        if piece.stop - piece.start > 1 and not piece.make:
-            self.schedule.halve(piece)
-            return
+        parts = self._divided(piece)
+        if piece is self.trial and len(parts) == 1 and self._convicted(piece, key):
+            self._fail(piece, error)
+        else:
+            self.trials += parts
+
+    def _divided(self, piece: Piece) -> list[Piece]:
+        """Return the parts of a suspected piece; a node to be made has none."""
         if piece.make:
-            self.schedule.unmakable(piece)
+            return [piece]
+        size = -(-(piece.stop - piece.start) // PARTS)
+        starts = range(piece.start, piece.stop, size)
+        return [
+            replace(
+                piece,
+                start=start,
+                stop=min(start + size, piece.stop),
+                seconds=piece.seconds / len(starts),
+            )
+            for start in starts
+        ]
+
+    def _convicted(self, piece: Piece, key: Any) -> bool:
+        """Judge a piece whose task `key` has ended its workers in a trial."""
+        suspect = (piece.start, piece.stop, piece.node)
+        since = self.since[0][0] if self.since else 0.0
+        others = any(stamp > since and key not in keys for stamp, keys in self._removals())
+        self.tried[suspect] += 1
+        self.guilty[suspect] += not others
+        return self.guilty[suspect] >= VERDICTS or self.tried[suspect] >= TRIALS
+
+    def _removals(self) -> list[Removal]:
+        """Return the losses of workers; none where the scheduler does not tell."""
+        try:
+            found: list[Removal] = self.client.run_on_scheduler(removals)
+        except Exception:
+            return []
+        return found
+
+    def _cleared(self, piece: Piece) -> None:
+        """Note that something was done: the workers live."""
+        self.losses = 0
+        if piece is self.trial:
+            self.trial = None
+            self.careful = max(0, self.careful - 1)
+
+    def _fail(self, piece: Piece, error: BaseException | None) -> None:
+        """Fail the candidates of a piece: if a node cannot be made, all those that need it."""
+        self._cleared(piece)
+        label = None
+        if piece.node is not None:
+            label = self.plan.nodes[piece.node].label
+            del self.made[piece.node]
+        if piece.branch is None:
+            self.schedule.unmakable(piece)  # each that asks for it is tried by itself
             return
-        entry = self.schedule.entries[piece.start]
-        self.tally.add(_failed(entry, self.plan, error))
+        for entry in self.schedule.entries[piece.start : piece.stop]:
+            self.tally.add(failed(entry, self.plan, error, label or entry.label))
         self._drop(self.schedule.done(piece))
-
-
-class _Failing(BaseEstimator):  # type: ignore[misc]  # scikit-learn is untyped
-    """Stands in for a candidate that cannot be fitted, so that scikit-learn scores the failure."""
-
-    def __init__(self, error: Exception) -> None:
-        self.error = error
-
-    def fit(self, X: Any, y: Any = None, **params: Any) -> _Failing:
-        raise self.error
-
-
-def _failed(entry: Cell | Call, plan: Plan, error: BaseException) -> Outcome:
-    """Return what scikit-learn makes of a cell that ended its workers."""
-    lost = WorkerLost(
-        f"{entry.label} ended every worker that tried it, most likely by running out of memory: "
-        f"give the workers more, or leave the candidate out ({error})"
-    )
-    if isinstance(entry, Call):
-        raise lost
-    alone = replace(
-        entry, parameters=None, path=(), alone=True, estimator=_Failing(lost), watched=None
-    )
-    outcome = tasks.run(
-        Task(cells=(alone,)),
-        Bundle(tuple(plan.setups), tuple(plan.folds)),
-        dict(enumerate(plan.data)),
-    )
-    _finish(outcome)
-    return outcome
 
 
 def _task(plan: Plan, entries: list[Cell | Call], *, until: int | None = None) -> Task:
     cells = tuple(entry for entry in entries if isinstance(entry, Cell))
     calls = tuple(entry for entry in entries if isinstance(entry, Call))
-    nodes = {number: plan.nodes[number] for cell in cells for number in cell.path}
+    nodes = {number: plan.nodes[number] for cell in cells for number in plan.nodes_of(cell)}
     return Task(cells, calls, nodes, until)
-
-
-def _finish(outcome: Outcome) -> None:
-    """Show here what happened there: lines, warnings, and the error."""
-    for line in outcome.lines:
-        print(line)
-    for entry in outcome.warned:
-        warnings.warn_explicit(entry.message, entry.category, entry.filename, entry.lineno)
-    if isinstance(outcome.error, CarriedError):
-        raise outcome.error.revive()
-    if outcome.error is not None:
-        raise outcome.error
-
-
-def _size(value: Any) -> int:
-    """Estimate the bytes of a piece of data."""
-    if isinstance(value, Bundle):
-        rows = [part for fold in value.folds for part in (fold.train, fold.test)]
-        params = [dict(setup.options.get("fit_params") or {}) for setup in value.setups]
-        return int(sizeof(rows) + sizeof(params))
-    return int(sizeof(value))
 
 
 def _key(name: str) -> str:

@@ -27,6 +27,7 @@ __all__ = [
     "identify",
     "identify_set",
     "is_estimator",
+    "parameters",
     "plain",
     "unseeded",
     "writes_input",
@@ -77,7 +78,7 @@ def identify_set(estimator: Any, settings: Mapping[str, Any]) -> bytes | None:
     None where that cannot be told from the parameters alone, as for a parameter of an inner
     estimator: then configure a clone and `identify` it.
     """
-    known = estimator.get_params(deep=False)
+    known = parameters(estimator)
     if not (_cloned_by_parameters(estimator) and settings.keys() <= known.keys()):
         return None
     try:
@@ -86,6 +87,21 @@ def identify_set(estimator: Any, settings: Mapping[str, Any]) -> bytes | None:
         raise
     except Exception as error:
         raise Unidentified(f"{type(estimator).__name__} cannot be identified ({error})") from error
+
+
+def parameters(estimator: Any) -> dict[str, Any]:
+    """Return ``estimator.get_params(deep=False)``; scikit-learn's own looks at signatures anew."""
+    kind = type(estimator)
+    if kind.get_params is not BaseEstimator.get_params:
+        own: dict[str, Any] = estimator.get_params(deep=False)
+        return own
+    if kind not in _names:
+        _names[kind] = kind._get_param_names()
+    return {name: getattr(estimator, name) for name in _names[kind]}
+
+
+# the names of the parameters of each class that was met during one plan
+_names: dict[type, list[str]] = {}
 
 
 def is_estimator(value: Any) -> bool:
@@ -113,7 +129,7 @@ def plain(name: str, value: Any) -> bool:
 def writes_input(estimator: Any) -> str | None:
     """Return the parameter that lets an estimator write into its input, such as ``copy=False``."""
     for _, part in estimators(estimator):
-        for name, value in part.get_params(deep=False).items():
+        for name, value in parameters(part).items():
             off = isinstance(value, bool | np.bool_) and not value
             on = isinstance(value, bool | np.bool_) and bool(value)
             if (name.lower().startswith("copy") and off) or (
@@ -129,7 +145,7 @@ def unseeded(estimator: Any) -> list[str]:
         return []
     paths = []
     for path, part in estimators(estimator):
-        params = part.get_params(deep=False)
+        params = parameters(part)
         if "random_state" in params and params["random_state"] is None and _draws(part, params):
             paths.append(f"{path}__random_state".lstrip("_"))
     return paths
@@ -178,7 +194,7 @@ def _parts(value: Any) -> Iterable[Any]:
         yield b"code"
         yield _code(value)
     elif is_estimator(value) and _cloned_by_parameters(value):
-        yield from _estimator(value, value.get_params(deep=False))
+        yield from _estimator(value, parameters(value))
     elif isinstance(value, np.generic):
         yield b"scalar"
         yield value.dtype.str.encode()
@@ -224,6 +240,7 @@ _codes: dict[int, tuple[Any, bytes]] = {}
 def forget_code() -> None:
     """Look at classes and functions anew: they may have been edited since the last plan."""
     _codes.clear()
+    _names.clear()
 
 
 def _code(value: Any) -> bytes:

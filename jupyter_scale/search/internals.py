@@ -2,43 +2,103 @@
 
 The search never reimplements scikit-learn: it recognises ``_fit_and_score``, runs that very
 function, and answers from the plan what it would compute again. What is needed for that and is
-not public stands here, so that a new release is judged by reading one module.
+not public stands here, so that a new release is judged by reading one module and running
+``make test-matrix``; then it joins `RELEASES`, and `check_release` lets it through.
 """
 
 from __future__ import annotations
 
+import copy
+import inspect
+import re
+import sys
 import types
 from collections.abc import Callable
 from typing import Any
 
-from joblib.parallel import FallbackToBackend, ParallelBackendBase, SequentialBackend
-from sklearn.model_selection import _validation
-from sklearn.model_selection._search import BaseSearchCV
-from sklearn.pipeline import Pipeline
-from sklearn.utils.metaestimators import _safe_split
-from sklearn.utils.parallel import Parallel, _FuncWrapper
+import sklearn
 
 __all__ = [
+    "CONTEXT",
+    "RELEASES",
     "BaseSearchCV",
     "FallbackToBackend",
     "Parallel",
     "ParallelBackendBase",
     "Pipeline",
     "SequentialBackend",
+    "ThreadingBackend",
+    "check_release",
+    "cloned_by_search",
+    "columns_of",
     "configured",
+    "cross_val_predict",
     "fit_and_score",
     "has_callbacks",
     "raise_dispatch_error",
+    "safe_indexing",
     "safe_split",
     "score",
+    "searching",
     "sharable_pipeline",
     "substituted",
     "unwrapped",
+    "validate_parameters",
+    "watched",
 ]
+
+RELEASES = ((1, 7), (1, 8), (1, 9))
+"""Releases of scikit-learn whose own tests pass with every search merged."""
+
+
+def _unsupported() -> ImportError:
+    *most, last = (f"{major}.{minor}" for major, minor in RELEASES)
+    (major, minor), below = RELEASES[-1], most[0]
+    return ImportError(
+        f"searches run merged on scikit-learn {', '.join(most)} and {last}, and this is "
+        f'{sklearn.__version__}: pip install "scikit-learn>={below},<{major}.{minor + 1}", '
+        "or a newer jupyter-scale",
+        name="sklearn",
+    )
+
+
+def check_release() -> None:
+    """Refuse a release of scikit-learn that nothing was tested on.
+
+    Raises
+    ------
+    ImportError
+        In one line, with the releases that work.
+    """
+    found = re.match(r"(\d+)\.(\d+)", sklearn.__version__)
+    if found is None or (int(found[1]), int(found[2])) not in RELEASES:
+        raise _unsupported()
+
+
+try:
+    from joblib.parallel import (
+        FallbackToBackend,
+        ParallelBackendBase,
+        SequentialBackend,
+        ThreadingBackend,
+    )
+    from sklearn.base import clone
+    from sklearn.metrics._scorer import _MultimetricScorer
+    from sklearn.model_selection import _validation
+    from sklearn.model_selection._search import BaseSearchCV
+    from sklearn.pipeline import Pipeline
+    from sklearn.utils import _safe_indexing
+    from sklearn.utils.metaestimators import _safe_split
+    from sklearn.utils.parallel import Parallel, _FuncWrapper
+except ImportError:
+    check_release()
+    raise
 
 fit_and_score: Callable[..., dict[str, Any]] = _validation._fit_and_score
 score: Callable[..., Any] = _validation._score
 safe_split: Callable[..., tuple[Any, Any]] = _safe_split
+safe_indexing: Callable[..., Any] = _safe_indexing
+cross_val_predict: Callable[..., Any] = _validation.cross_val_predict
 
 
 def substituted(function: Callable[..., Any], **names: Any) -> Callable[..., Any]:
@@ -99,3 +159,61 @@ def raise_dispatch_error(parallel: Any) -> None:
     """
     if parallel._aborting:
         parallel._raise_error_fast()
+
+
+def columns_of(transformer: Any, name: str) -> Any:
+    """Return the columns that a ColumnTransformer, while it is fitted, selects for a part."""
+    if name == transformer._remainder[0]:
+        return transformer._remainder[2]
+    names = [part for part, _, _ in transformer.transformers]
+    return transformer._columns[names.index(name)]
+
+
+def validate_parameters(estimator: Any) -> None:
+    """Raise what ``fit`` raises for parameters out of their range."""
+    validate = getattr(estimator, "_validate_params", None)
+    if validate is not None:
+        validate()
+
+
+def watched(scorer: Any, look: Callable[[str], None]) -> Any:
+    """Return a scorer of several metrics that shows the errors it catches; others as they are."""
+    if not isinstance(scorer, _MultimetricScorer):
+        return scorer
+
+    class Watched(type(scorer)):  # type: ignore[misc]  # scikit-learn is untyped
+        def __call__(self, *args: Any, **kwargs: Any) -> Any:
+            scores = super().__call__(*args, **kwargs)
+            for score in scores.values():
+                if isinstance(score, str):
+                    look(score)
+            return scores
+
+    copied = copy.copy(scorer)
+    copied.__class__ = Watched
+    return copied
+
+
+_SEARCH = inspect.unwrap(BaseSearchCV.fit).__code__
+CONTEXT = "_parent_callback_ctx"
+"""The attribute by which scikit-learn tells an estimator of the callbacks that watch it."""
+
+
+def searching(parallel: Any) -> tuple[Any, Any] | None:
+    """Return (search, the estimator that it clones) of the search that runs this ``Parallel``."""
+    frame = inspect.currentframe()
+    while frame is not None:
+        if frame.f_code is _SEARCH and frame.f_locals.get("parallel") is parallel:
+            return frame.f_locals.get("self"), frame.f_locals.get("base_estimator")
+        frame = frame.f_back
+    return None
+
+
+def cloned_by_search() -> bool:
+    """Tell whether the caller was called by ``clone``, and that by a search itself: its refit."""
+    frame = sys._getframe(2)
+    return (
+        frame.f_code is clone.__code__
+        and frame.f_back is not None
+        and (frame.f_back.f_code is _SEARCH)
+    )

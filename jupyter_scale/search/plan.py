@@ -1,9 +1,10 @@
 """What a search will fit, as plain data: made from scikit-learn's calls, before anything runs.
 
-A `Cell` is one call of ``_fit_and_score``: a candidate on a fold. Its ``path`` names, in the order
-in which they are completed, the transformers that its Pipeline fits before the final step; paths
-that begin alike on the same fold begin with the same `Node`, which is fitted once. A `Call` is any
-other function that scikit-learn hands to joblib. The plan holds no results and touches no
+A `Cell` is one call of ``_fit_and_score``: a candidate on a fold. Its ``path`` names the `Node` of
+each transformer that its data pass before the final step; paths that begin alike on the same fold
+begin with the same node, which is fitted once. A node ``needs`` others where its fit asks for them:
+the branches of a ColumnTransformer, the members of an ensemble. A `Call` is any other function that
+scikit-learn hands to joblib. The plan holds no results and touches no
 cluster: it can be counted, printed and compared.
 """
 
@@ -14,7 +15,18 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ["Call", "Cell", "Counted", "Fold", "Node", "Plan", "Ref", "Setup", "StepCount"]
+__all__ = [
+    "Call",
+    "Cell",
+    "Counted",
+    "Fold",
+    "Node",
+    "Plan",
+    "Ref",
+    "Setup",
+    "Site",
+    "StepCount",
+]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,7 +57,11 @@ class Fold:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Node:
-    """A transformer fitted on the training part of a fold, after the steps before it."""
+    """An estimator fitted on the training part of a fold, after the steps before it.
+
+    ``parent`` is the node that its data come from, and `needs` are the nodes that its own fit asks
+    for: the parts of a meta-estimator.
+    """
 
     number: int
     kind: int
@@ -57,6 +73,42 @@ class Node:
     """The first cell that needs this node: running it so far makes the node."""
     in_place: bool = False
     """The step may write into its input, so it is given a copy."""
+    needs: tuple[int, ...] = ()
+    role: str = "fit"
+    """fit; columns (selected by a ColumnTransformer for a part); family (one fit that answers each
+    setting in `family`) and derived (from it); inner (fits of a meta-estimator on data of its own);
+    whole (a step that treats each row by itself, on the rows of all folds) and cut (from it)."""
+    family: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def fitted(self) -> bool:
+        """Whether making this node fits something; else it comes from another node or the data."""
+        return self.role in ("fit", "family", "inner", "whole")
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """Where in an estimator shared work is asked for: one per step or part that may share.
+
+    `inner` has an entry per step of a Pipeline, or per part (`meta.parts`), in their order.
+    """
+
+    number: int | None = None
+    """The node that answers."""
+    inner: tuple[Site | None, ...] = ()
+    family: int | None = None
+    """The node whose one fit answers this setting among others."""
+    columns: int | None = None
+    """The node that stands for the columns which the part is fitted on."""
+    whole: int | None = None
+    """The node that has transformed the rows of all folds."""
+    recorded: bool = False
+    crossed: bool = False
+
+    def holds(self, number: int) -> bool:
+        """Tell whether a node is made at this site or inside it."""
+        mine = (self.number, self.family, self.columns, self.whole)
+        return number in mine or any(site.holds(number) for site in self.inner if site)
 
 
 @dataclass(slots=True, eq=False)
@@ -69,8 +121,13 @@ class Cell:
     fold: int
     parameters: dict[str, Any] | None
     progress: dict[str, Any]
+    label: str = ""
+    """The final step."""
     path: tuple[int, ...] = ()
-    """Nodes in the order of completion, up to the first step that cannot be shared."""
+    """Nodes that the data pass in turn, up to the first step that cannot be shared."""
+    needs: tuple[int, ...] = ()
+    """Nodes that the fit of the final step asks for: the parts of a meta-estimator."""
+    site: Site | None = None
     labels: tuple[str, ...] = ()
     """The steps that this cell fits for itself, the final one last."""
     alone: bool = False
@@ -81,11 +138,6 @@ class Cell:
     """An estimator that is this cell's own instead of the setup's."""
     watched: dict[str, Any] | None = None
     """scikit-learn's callback arguments, where callbacks watch the fit."""
-
-    @property
-    def label(self) -> str:
-        """The final step."""
-        return self.labels[-1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,6 +246,14 @@ class Plan(Counted):
     @property
     def fits_saved(self) -> int:
         return self.fits_requested - self.fits_distinct
+
+    def nodes_of(self, cell: Cell) -> list[int]:
+        """Return all nodes that a cell needs, each after those that it needs itself."""
+        numbers: list[int] = []
+        for number in cell.path:
+            numbers += self.nodes[number].needs
+            numbers.append(number)
+        return [*numbers, *cell.needs]
 
     def __str__(self) -> str:
         return "\n".join([self.headline, *table_lines(self.steps), *self.notes])

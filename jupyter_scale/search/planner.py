@@ -1,19 +1,23 @@
 """Calls -> plan: recognises ``_fit_and_score`` and finds the pieces of work that are equal.
 
-Equality is found in dictionaries of small tuples: a node is (setup, fold, node before it, identity
-of the step), a leaf (..., identity of the final step). Called by the backend.
+`candidate` tells the steps of a candidate, `nodes` finds those that are equal; here, equal leaves
+are: where their data come from, and the identity of the final step. Called by the backend.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
+import numpy as np
 from dask.sizeof import sizeof
+from scipy import sparse
 
-from jupyter_scale.search.candidate import Candidate, Candidates, Step
+from jupyter_scale.search.candidate import Candidate, Candidates
 from jupyter_scale.search.identity import Unidentified, forget_code, identify
 from jupyter_scale.search.internals import BaseSearchCV, fit_and_score, has_callbacks, unwrapped
-from jupyter_scale.search.plan import Call, Cell, Fold, Node, Plan, Ref, Setup
+from jupyter_scale.search.nodes import Nodes, Upstream
+from jupyter_scale.search.plan import Call, Cell, Fold, Plan, Ref, Setup, Site
 
 __all__ = ["Planner"]
 
@@ -51,9 +55,10 @@ class Planner:
         self._candidates: list[Candidates] = []
         self._watched: list[bool] = []
         self._folds: dict[tuple[int, int], int] = {}
-        self._nodes: dict[tuple[Any, ...], int] = {}
+        self._nodes = Nodes(self.plan)
         self._leaves: dict[tuple[Any, ...], int] = {}
-        self._kinds: dict[tuple[Any, ...], int] = {}
+        self._tuples: dict[tuple[Any, ...], tuple[Any, ...]] = {}
+        self._by_row: list[bool] = []
         self._known: dict[int, Candidate] = {}
         self._last: tuple[int, Any] = (-1, None)
         self._keep: list[Any] = []
@@ -84,7 +89,7 @@ class Planner:
         self.plan.calls.append(
             Call(
                 number,
-                self._kind(label),
+                self._nodes.kind(label),
                 function,
                 tuple(self._refer(value) for value in args),
                 {name: self._refer(value) for name, value in kwargs.items()},
@@ -93,7 +98,7 @@ class Planner:
                 label,
             )
         )
-        self._count(label, 1)
+        self._count((label,), (label,))
         self.plan.name = label
 
     def _refer(self, value: Any) -> Any:
@@ -133,7 +138,7 @@ class Planner:
             in_place=candidate.final.in_place is not None,
         )
         for step in (*candidate.steps, candidate.final):
-            for name in step.unseeded:
+            for name in step.unseeded if step else ():
                 self.plan.unseeded[name] = self.plan.unseeded.get(name, 0) + 1
         if watched:
             cell.estimator = args[0]
@@ -146,77 +151,73 @@ class Planner:
 
     def _add_alone(self, cell: Cell, candidate: Candidate, reason: str) -> None:
         cell.alone = True
-        cell.labels = tuple(step.label for step in (*candidate.steps, candidate.final))
+        cell.label = candidate.final.label
+        cell.labels = candidate.labels
+        cell.kind = self._nodes.kind(cell.label, cell.labels)
         self._not_shared(reason)
-        cell.kind = self._kind(cell.label, cell.labels)
-        for label in cell.labels:
-            self._count(label, 1)
+        self._count(candidate.labels, candidate.labels)
         self.plan.cells.append(cell)
 
     def _add_shared(self, cell: Cell, candidate: Candidate) -> None:
-        before: Any = (cell.setup, cell.fold, candidate.root)
-        kind: Any = (cell.setup, candidate.root)
-        path: list[int] = []
-        labels: list[str] = []
-        known = True
-        for step in candidate.steps:
-            if known and step.identity is None:
-                known = False
-                self._not_shared(step.reason or "")
-            if not known:
-                self._count(step.label, 1)
-                labels.append(step.label)
-                continue
-            kind = self._kind(step.label, kind, step.identity)
-            node, new = self._node(cell, before, path, step, kind)
-            self._count(step.label, int(new))
-            path.append(node)
-            before = node
-        cell.path, cell.labels = tuple(path), (*labels, candidate.final.label)
-        cell.kind = self._kind(cell.label, kind, candidate.final.identity, *labels)
-        if known and candidate.final.identity is None:
-            self._not_shared(candidate.final.reason or "")
-            known = False
-        leaf = (before, candidate.final.identity, cell.setup)
+        final = candidate.final
+        self._count(candidate.labels)
+        up, sites, path, needs, own = self._before(cell, candidate)
+        inside = self._nodes.inside(cell, up, final)
+        if inside.up is not None and final.identity is None:
+            self._not_shared(final.reason or "")
+        known = inside.up is not None and final.identity is not None
+        leaf = (inside.up, final.identity)
         if known and leaf in self._leaves:
             self.plan.copies[cell.number] = self._leaves[leaf]
-            self._count(candidate.final.label, 0)
             return
+        path += inside.spine
+        own += inside.own
+        family = None
         if known:
             self._leaves[leaf] = cell.number
-        self._count(candidate.final.label, 1)
+            if final.family is not None and self._nodes.sharable(cell):
+                family = self._nodes.family(cell, inside.up, final)
+                self.plan.nodes[family].family.append(final.family.values)
+                path.append(family)
+        if family is None:
+            own.append(final.label)
+        self._count((), own)
+        site = Site(inner=inside.sites, family=family)
+        cell.site = Site(inner=(*sites, site)) if candidate.steps else site
+        cell.label, cell.labels = final.label, self._one(own)
+        cell.path, cell.needs = self._one(path), self._one((*needs, *inside.needs))
+        setting = self._nodes.kind_of(inside.up if family is None else family)
+        cell.kind = self._nodes.kind(cell.label, setting, final.identity, cell.labels)
         self.plan.cells.append(cell)
 
-    def _kind(self, label: str, *settings: Any) -> int:
-        """Return the kind of a step in some setting, whatever the fold."""
-        key = (label, *settings)
-        if key not in self._kinds:
-            self._kinds[key] = len(self._kinds)
-            self.plan.kinds.append(label)
-        return self._kinds[key]
+    def _before(
+        self, cell: Cell, candidate: Candidate
+    ) -> tuple[Upstream, list[Site | None], list[int], list[int], list[str]]:
+        """Plan the steps before the final one."""
+        up: Upstream = (cell.setup, cell.fold, candidate.root)
+        whole: Upstream = (cell.setup, -1, candidate.root) if self._by_row[cell.setup] else None
+        sites: list[Site | None] = []
+        path: list[int] = []
+        needs: list[int] = []
+        own: list[str] = []
+        for step in candidate.steps:
+            if step is None:
+                sites.append(None)
+                continue
+            if up is not None and step.identity is None:
+                self._not_shared(step.reason or "")
+            planned = self._nodes.step(cell, up, step, whole=whole if step.by_row else None)
+            up, whole = planned.node, planned.site.whole
+            sites.append(planned.site)
+            path += planned.spine
+            needs += planned.needs
+            own += planned.own
+        return up, sites, path, needs, own
 
-    def _node(
-        self, cell: Cell, before: Any, path: list[int], step: Step, kind: int
-    ) -> tuple[int, bool]:
-        # without metadata routing, fit parameters reach a step by its name
-        name = step.label if self.plan.setups[cell.setup].options.get("fit_params") else None
-        key = (before, step.identity, name)
-        if key in self._nodes:
-            return self._nodes[key], False
-        number = self._nodes[key] = len(self.plan.nodes)
-        self.plan.nodes.append(
-            Node(
-                number,
-                kind,
-                step.label,
-                path[-1] if path else None,
-                cell.setup,
-                cell.fold,
-                len(self.plan.cells),
-                step.in_place is not None,
-            )
-        )
-        return number, True
+    def _one(self, values: Any) -> tuple[Any, ...]:
+        """Return the one tuple of these values: many cells have the same."""
+        key = tuple(values)
+        return self._tuples.setdefault(key, key)
 
     def _setup(
         self,
@@ -226,7 +227,7 @@ class Planner:
         filters: list[Any],
     ) -> int:
         """Return the number of the setup of a call."""
-        caller = kwargs.get("caller")
+        caller = kwargs.get("caller", self.caller)
         estimator: Any = args[0]
         token: Any = None
         if isinstance(caller, BaseSearchCV):
@@ -251,6 +252,7 @@ class Planner:
                 Candidates(estimator, seed=self._seed, seeded_only=self._seeded_only)
             )
             self._watched.append(has_callbacks(estimator, None))
+            self._by_row.append(_rows_alike(args[1]) and not options.get("fit_params"))
             self._name(caller, estimator)
         return self._setups[key]
 
@@ -287,10 +289,21 @@ class Planner:
             self.plan.n_folds += 1
         return self._folds[key]
 
-    def _count(self, label: str, distinct: int) -> None:
-        count = self.plan.counts.setdefault(label, [0, 0])
-        count[0] += 1
-        count[1] += distinct
+    def _count(self, requested: Iterable[str], distinct: Iterable[str] = ()) -> None:
+        for label in requested:
+            self.plan.counts.setdefault(label, [0, 0])[0] += 1
+        for label in distinct:
+            self.plan.counts[label][1] += 1
 
     def _not_shared(self, reason: str) -> None:
         self.plan.unshared[reason] = self.plan.unshared.get(reason, 0) + 1
+
+
+def _rows_alike(X: Any) -> bool:
+    """Tell whether a row of X looks the same to a transformer whatever rows are beside it.
+
+    The layout of some arrays in memory depends on which rows were taken.
+    """
+    if isinstance(X, np.ndarray):
+        return bool(X.flags.c_contiguous)
+    return isinstance(X, list) or (sparse.issparse(X) and X.format == "csr")

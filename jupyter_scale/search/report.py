@@ -7,10 +7,12 @@ in a `merged` context. Both are plain data that can be pickled with the search t
 from __future__ import annotations
 
 import html
-from collections import Counter
+from collections import Counter, defaultdict
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
+from jupyter_scale.search.control import Control
 from jupyter_scale.search.plan import (
     Call,
     Cell,
@@ -22,7 +24,53 @@ from jupyter_scale.search.plan import (
 )
 from jupyter_scale.search.tasks import Outcome
 
-__all__ = ["Recorder", "Report", "SearchReport"]
+__all__ = ["Place", "Recorder", "Report", "Score", "SearchReport", "Tally"]
+
+Place = tuple[int, int, dict[str, Any] | None]
+"""Candidate, fold and parameters of a call."""
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """One finished cell: a candidate on a fold.
+
+    Attributes
+    ----------
+    candidate : int
+        Its row in ``cv_results_``; 0 where there is no search.
+    fold : int
+        Number of the split; where scikit-learn does not tell it, of the call.
+    parameters : dict or None
+        The candidate.
+    test_scores, train_scores : float or dict of str to float
+        By metric where there are several; `train_scores` is None unless asked for.
+    fit_time, score_time : float
+        Seconds, as in ``cv_results_``.
+    error : str or None
+        The last line of the error that ended the fit.
+    """
+
+    candidate: int
+    fold: int
+    parameters: dict[str, Any] | None
+    test_scores: float | dict[str, float]
+    train_scores: float | dict[str, float] | None = None
+    fit_time: float = 0.0
+    score_time: float = 0.0
+    error: str | None = None
+
+    @classmethod
+    def of(cls, place: Place, result: dict[str, Any]) -> Score:
+        """Return the record of what ``_fit_and_score`` returned."""
+        error = (result.get("fit_error") or "").strip().rpartition("\n")[2]
+        return cls(
+            *place,
+            result["test_scores"],
+            result.get("train_scores"),
+            result.get("fit_time", 0.0),
+            result.get("score_time", 0.0),
+            error or None,
+        )
 
 
 class Recorder(Protocol):
@@ -40,6 +88,12 @@ class Recorder(Protocol):
 
     def finished(self, report: SearchReport) -> None:
         """Take leave of a search that is done, has failed or was interrupted (its status)."""
+
+    def refitting(self, report: SearchReport) -> None:
+        """Learn that the best candidate is fitted on the cluster; `finished` comes once more.
+
+        A recorder may be without this method.
+        """
 
 
 @dataclass(slots=True, eq=False, repr=False)
@@ -62,7 +116,11 @@ class SearchReport(Counted):
         The cluster, or this process.
     unshared, unseeded : dict of str to int
         Why something was not shared, which steps draw without a seed; with cells concerned.
-    status : {"running", "done", "failed", "interrupted"}
+    refit : str
+        Where the best candidate was fitted, and how long that took; empty for the kernel.
+    scores : list of Score
+        The finished cells in the order of their completion.
+    status : {"running", "refitting", "done", "failed", "interrupted", "stopped"}
     """
 
     name: str
@@ -73,9 +131,11 @@ class SearchReport(Counted):
     seconds_spent: float = 0.0
     seconds_saved: float = 0.0
     status: str = "running"
+    refit: str = ""
     counts: dict[str, list[int]] = field(default_factory=dict)
     unshared: dict[str, int] = field(default_factory=dict)
     unseeded: dict[str, int] = field(default_factory=dict)
+    scores: list[Score] = field(default_factory=list)
 
     def plan(self, plan: Plan) -> None:
         """Add what a plan intends."""
@@ -113,7 +173,8 @@ class SearchReport(Counted):
             if self.seconds_saved >= 0.05
             else []
         )
-        return [*saved, *note_lines(self.unshared, self.unseeded)]
+        refit = [self.refit] if self.refit else []
+        return [*saved, *refit, *note_lines(self.unshared, self.unseeded)]
 
     def __str__(self) -> str:
         return "\n".join([self.headline, *table_lines(self.steps), *self.notes])
@@ -126,9 +187,15 @@ class SearchReport(Counted):
 
 @dataclass(slots=True, eq=False, repr=False)
 class Report:
-    """All searches of a `merged` context, in the order of their start."""
+    """All searches of a `merged` context, in the order of their start; and their `control`."""
 
     searches: list[SearchReport] = field(default_factory=list)
+    control: Control = field(default_factory=Control)
+
+    @property
+    def scores(self) -> list[Score]:
+        """The finished cells of all searches."""
+        return [score for search in self.searches for score in search.scores]
 
     def __str__(self) -> str:
         return "\n\n".join(map(str, self.searches)) or "no search ran"
@@ -147,43 +214,71 @@ class Tally:
     plan : Plan
     report : SearchReport
     recorder : Recorder
+    places : sequence of Place
+        By call number.
+    on_score : callable
+        Told of each finished cell.
     """
 
-    def __init__(self, plan: Plan, report: SearchReport, recorder: Recorder) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        report: SearchReport,
+        recorder: Recorder,
+        places: Sequence[Place],
+        on_score: Callable[[Score], None],
+    ) -> None:
         self.plan = plan
+        self._places = places
+        self._on_score = on_score
         self.results: dict[int, object] = {}
         self._report = report
         self._recorder = recorder
         entries: list[Cell | Call] = [*plan.cells, *plan.calls]
         self._entries = {entry.number: entry for entry in entries}
-        self._uses = Counter(number for cell in plan.cells for number in cell.path)
-        self._answers = Counter(plan.copies.values())
+        self._uses = Counter(number for cell in plan.cells for number in plan.nodes_of(cell))
+        self._copies: dict[int, list[int]] = defaultdict(list)
+        for copy, number in plan.copies.items():
+            self._copies[number].append(copy)
 
     def add(self, outcome: Outcome) -> None:
         """Add what a task found."""
         fits = 0
         for number, seconds in outcome.made.items():
-            fits += self._count(self.plan.nodes[number].label)
+            if self.plan.nodes[number].fitted:
+                fits += self._count(self.plan.nodes[number].label)
             self._report.seconds_spent += seconds
             self._report.seconds_saved += seconds * (self._uses[number] - 1)
         cells = 0
         for number, result in outcome.results.items():
             self.results[number] = result
-            copies = self._answers[number]
+            copies = len(self._copies.get(number, ()))
             cells += 1 + copies
             fits += self._count(*self._entries[number].labels)
             seconds = outcome.seconds.get(number, 0.0)
             self._report.seconds_spent += seconds
             self._report.seconds_saved += seconds * copies
+            self._tell(number, result)
         for number in outcome.alone:
-            path = getattr(self._entries[number], "path", ())
-            fits += self._count(*(self.plan.nodes[node].label for node in path))
+            cell = self._entries[number]
+            assert isinstance(cell, Cell)
+            nodes = [self.plan.nodes[node] for node in self.plan.nodes_of(cell)]
+            fits += self._count(*(node.label for node in nodes if node.fitted))
+        fits += self._count(*outcome.unplanned)
         if outcome.alone:
             reason = "a step writes into its input, so its cells had data of their own"
             unshared = self._report.unshared
             unshared[reason] = unshared.get(reason, 0) + len(outcome.alone)
         self._report.cells_done += cells
         self._recorder.done(cells, fits)
+
+    def _tell(self, number: int, result: Any) -> None:
+        """Record a cell, and with it those that are equal."""
+        if isinstance(self._entries[number], Cell):
+            for each in (number, *self._copies.get(number, ())):
+                score = Score.of(self._places[each], result)
+                self._report.scores.append(score)
+                self._on_score(score)
 
     def _count(self, *labels: str) -> int:
         for label in labels:

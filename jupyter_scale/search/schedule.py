@@ -1,7 +1,8 @@
 """The order and the size of tasks: a plan -> pieces, decided as durations become known.
 
 The plan is a forest: per fold, the nodes and below them the cells. A piece is a whole subtree, a
-node to be made for several pieces, or some of the cells directly below a made node. Depth first
+node to be made for several pieces, or some of the cells directly below a made node. What stands
+beside the forest (`sides`) is made first where several pieces ask for it. Depth first
 keeps few intermediate results alive; the longest subtrees start first, and pieces shrink as the
 remaining work does (guided self-scheduling), so that the cores end together. Pure: no cluster, no
 clock.
@@ -9,7 +10,7 @@ clock.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 
 from jupyter_scale.search.durations import Durations
 from jupyter_scale.search.plan import Call, Cell, Plan
+from jupyter_scale.search.sides import Sides
 
 __all__ = ["Piece", "Schedule"]
 
@@ -39,23 +41,34 @@ class Branch:
     """Entries that need nothing more than this node; they come first in the range."""
     children: list[Branch] = field(default_factory=list)
     made: bool = False
+    left: int = 0
+    """Entries below it that are not done."""
+    nodes: tuple[int, int] = (0, 0)
+    """Range of the forest's nodes, in the order of the entries, that are this one and below it."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Piece:
-    """A unit of work: run entries ``start:stop``, or make the branch's node first.
+    """A unit of work: run entries ``start:stop``, or make a node first.
 
-    `base` is the made node that it starts from.
+    `base` is the made node that it starts from, `needs` are the made nodes beside it that it is
+    given. `branch` is None for a node beside the forest.
     """
 
-    branch: Branch
+    branch: Branch | None
     start: int
     stop: int
     base: int | None
-    make: bool = False
+    node: int | None = None
+    """The node to be made; None: the entries are to be run."""
     whole: bool = False
     """Not to be divided again before it is tried."""
     seconds: float = 0.0
+    needs: tuple[int, ...] = ()
+
+    @property
+    def make(self) -> bool:
+        return self.node is not None
 
 
 class Schedule:
@@ -76,21 +89,25 @@ class Schedule:
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
         self.entries: list[Cell | Call] = [
-            *sorted(plan.cells, key=lambda cell: (cell.fold, cell.setup, cell.path)),
+            *sorted(plan.cells, key=lambda cell: (cell.fold, cell.setup, cell.path, cell.needs)),
             *plan.calls,
         ]
         self.durations = Durations(plan.kinds)
         self._entry_kinds = np.array([entry.kind for entry in self.entries], dtype=np.intp)
-        self._node_kinds = np.array([node.kind for node in plan.nodes], dtype=np.intp)
-        self._node_places = self._first_places()
-        self._due = np.ones(len(plan.nodes), dtype=bool)
         # what nothing is made for yet, in any order; and what goes on from where the work is
+        self._branches: dict[int, Branch] = {}
         self._pool: list[Branch] = list(reversed(self._forest()))
-        self._stack: list[Branch | Piece] = []
+        self._stack: list[Branch | Piece | int] = []
+        self.sides = Sides(plan, self.entries[: len(plan.cells)])  # type: ignore[arg-type]
+        self._beside_at = np.array([self.sides.first(n) for n in self.sides], dtype=np.intp)
+        self._parked: list[Branch | Piece | int] = []
+        self._making: set[int] = set()
+        self._settled: set[int] = set()
+        self._finished: set[int] = set()
         self._needed: dict[int, int] = {}
-        self._stale = True
-        self._learned = 0
+        self._learned = -1
         self._running = 0.0
+        self._remaining = 0.0
         self._left = len(self.entries)
 
     @property
@@ -103,18 +120,48 @@ class Schedule:
     def made(self, piece: Piece) -> Iterable[int]:
         """Note that a piece has made its node; return the nodes no longer needed."""
         self._running -= piece.seconds
+        assert piece.node is not None
+        if piece.branch is None:
+            self._making.discard(piece.node)
+            self.sides.made.add(piece.node)
+            self._stack.extend(reversed(self._parked))
+            self._parked.clear()
+            return list(self.sides.settled(self.sides.direct(piece.node)))
         branch = piece.branch
-        assert branch.node is not None
-        self._mark(branch, made=True)
-        self._needed[branch.node] = branch.stop - branch.start
+        branch.made = True
+        self._needed[piece.node] = branch.stop - branch.start
         self._stack.append(branch)
-        return self._release(piece.base, branch.stop - branch.start)
+        return [*self._release(piece.base, branch.stop - branch.start), *self._settle(branch)]
 
     def done(self, piece: Piece) -> Iterable[int]:
         """Note that the entries of a piece are done; return the nodes no longer needed."""
         self._running -= piece.seconds
         self._left -= piece.stop - piece.start
-        return self._release(piece.base, piece.stop - piece.start)
+        return [*self._release(piece.base, piece.stop - piece.start), *self._settle_entries(piece)]
+
+    def _settle(self, branch: Branch | None) -> Iterator[int]:
+        """Note that a branch's node, and those before it, ask for nothing beside them any more."""
+        while self.sides and branch is not None:
+            if branch.node is not None and branch.node not in self._settled:
+                self._settled.add(branch.node)
+                yield from self.sides.settled(self.sides.direct(branch.node))
+            branch = branch.parent
+
+    def _settle_entries(self, piece: Piece) -> Iterator[int]:
+        if not self.sides:
+            return
+        for place in range(piece.start, piece.stop):
+            entry = self.entries[place]
+            if not isinstance(entry, Cell):
+                continue
+            self._finished.add(place)
+            yield from self.sides.settled(self.sides.tops(entry.needs))
+            for number in entry.path:
+                branch = self._branches[number]
+                branch.left -= 1
+                if not branch.left and number not in self._settled:
+                    self._settled.add(number)
+                    yield from self.sides.settled(self.sides.direct(number))
 
     def _release(self, base: int | None, entries: int) -> Iterable[int]:
         if base is None:
@@ -124,15 +171,6 @@ class Schedule:
             return ()
         del self._needed[base]
         return (base,)
-
-    def _mark(self, branch: Branch, *, made: bool) -> None:
-        """Note that a branch's node, and those before it, are made (or lost)."""
-        place: Branch | None = branch
-        while place is not None and place.node is not None and self._due[place.node] == made:
-            self._due[place.node] = not made
-            place = place.parent
-        branch.made = made
-        self._stale = True
 
     def halve(self, piece: Piece) -> None:
         """Take back a piece of several entries that ended its workers, to find the culprit."""
@@ -144,21 +182,38 @@ class Schedule:
     def unmakable(self, piece: Piece) -> None:
         """Take back a node that cannot be made; each of its entries is tried by itself."""
         self._running -= piece.seconds
+        if piece.branch is None:
+            assert piece.node is not None
+            self._making.discard(piece.node)
+            self.sides.unmakable(piece.node)
+            self._stack.extend(reversed(self._parked))
+            self._parked.clear()
+            return
         for start in reversed(range(piece.start, piece.stop)):
             self._stack.append(Piece(piece.branch, start, start + 1, piece.base, whole=True))
 
     def again(self, pieces: Sequence[Piece]) -> None:
         """Take back pieces that were lost, and every made node with them."""
         self._needed.clear()
+        self._making.clear()
         self._running = 0.0
-        waiting = [*self._stack, *pieces]
+        waiting: list[Branch | Piece] = [
+            item
+            for item in (*self._stack, *self._parked, *pieces)
+            if not isinstance(item, int) and _branch(item) is not None
+        ]
+        self._parked.clear()
         for item in waiting:
-            branch: Branch | None = item if isinstance(item, Branch) else item.branch
+            branch = _branch(item)
             while branch is not None:
-                if branch.made:
-                    self._mark(branch, made=False)
+                branch.made = False
                 branch = branch.parent
+        if self.sides:
+            # a node that was made, and is lost with entries below it, asks again
+            self._settled = {n for n in self._settled if not self._branches[n].left}
+            self.sides.again(self._settled, self._finished)
         self._stack = [_unmade(item) for item in waiting]
+        self._learned = -1
 
     # -- what comes next
 
@@ -168,101 +223,166 @@ class Schedule:
         limit = self._limit(threads)
         while self._stack or self._pool:
             item = self._stack.pop() if self._stack else self._pool.pop()
-            if isinstance(item, Piece):
-                return self._some(item, limit, threads)
-            if self._fits(item.start, item.stop, limit, threads):
-                return self._start(Piece(item, item.start, item.stop, _base(item)))
-            if item.node is not None and not item.made:
-                return self._start(_making(item))
-            base = _base(item)
-            (self._pool if base is None else self._stack).extend(reversed(item.children))
-            self._sort_pool()
-            if item.direct:
-                self._stack.append(Piece(item, item.start, item.start + item.direct, base))
+            if isinstance(item, int):
+                piece = self._beside(item)
+            elif isinstance(item, Piece):
+                piece = self._some(item, limit, threads)
+            elif self._fits(item, limit, threads):
+                piece = Piece(item, item.start, item.stop, _base(item))
+            elif item.node is not None and not item.made:
+                piece = _making(item)
+            else:
+                self._divide(item)
+                continue
+            ready = None if piece is None else self._ready(piece)
+            if ready is not None:
+                return self._start(ready)
         return None
+
+    def _divide(self, branch: Branch) -> None:
+        """Put what is below a branch in its place."""
+        base = _base(branch)
+        (self._pool if base is None else self._stack).extend(reversed(branch.children))
+        self._sort_pool()
+        if branch.direct:
+            self._stack.append(Piece(branch, branch.start, branch.start + branch.direct, base))
+
+    def _beside(self, number: int) -> Piece | None:
+        """Return the piece that makes a side node."""
+        sides = self.sides
+        if number in sides.made or number in self._making or not sides.asked(number):
+            return None
+        start = self.sides.first(number)
+        spine = self.sides.spine(number)
+        base = None if spine is None else _base(self._branches[spine])
+        return Piece(None, start, start + 1, base, node=number)
+
+    def _ready(self, piece: Piece) -> Piece | None:
+        """Return a piece with what it must be given; None while that is to be made first."""
+        if not self.sides:
+            return piece
+        wanted = self._wanted(piece)
+        missing = [number for number in wanted if number not in self.sides.made]
+        if not missing:
+            return replace(piece, needs=tuple(wanted))
+        if piece.branch is None:
+            assert piece.node is not None
+            self._parked.append(piece.node)
+        else:
+            self._parked.append(piece if _partial(piece) else piece.branch)
+        self._stack.extend(reversed(missing))
+        return None
+
+    def _wanted(self, piece: Piece) -> list[int]:
+        """Return the side nodes that a piece must be given."""
+        sides = self.sides
+        if piece.branch is None:
+            assert piece.node is not None
+            return sides.wanted(sides.direct(piece.node), 0, 0)
+        stop = piece.start + 1 if piece.make else piece.stop
+        cells = [entry for entry in self.entries[piece.start : stop] if isinstance(entry, Cell)]
+        asking: dict[int, None] = {}
+        for path in {cell.path: None for cell in cells}:
+            first = 0 if piece.base is None else path.index(piece.base) + 1
+            last = path.index(piece.node) + 1 if piece.node is not None else len(path)
+            asking.update(dict.fromkeys(path[first:last]))
+        asked = [side for number in asking for side in sides.direct(number)]
+        if not piece.make:
+            asked += [n for needs in {cell.needs for cell in cells} for n in sides.tops(needs)]
+        return sides.wanted(asked, piece.start, piece.stop)
 
     def _some(self, piece: Piece, limit: float, threads: int) -> Piece:
         """Return as much of a piece as fits, and leave the rest for later."""
         start, stop = piece.start, piece.stop
-        if not piece.whole and not self._fits(start, stop, limit, threads):
+        if not piece.whole and not self._fits(piece, limit, threads):
             each = self._cost(start, start + 1)
             size = max(1, int(limit / each)) if each else self._probe(threads)
             middle = min(stop, start + size)
             if middle < stop:
                 self._stack.append(Piece(piece.branch, middle, stop, piece.base))
             stop = middle
-        return self._start(Piece(piece.branch, start, stop, piece.base))
+        return Piece(piece.branch, start, stop, piece.base, whole=piece.whole)
 
     def _start(self, piece: Piece) -> Piece:
-        if piece.make:
-            seconds = self._cost(piece.start, piece.start + 1) or 0.0
-        else:
-            seconds = self._cost(piece.start, piece.stop) or 0.0
+        if piece.branch is None and piece.node is not None:
+            self._making.add(piece.node)
+        seconds = self._seconds(piece) or 0.0
         self._running += seconds
+        self._remaining -= seconds
         return replace(piece, seconds=seconds)
 
-    def _fits(self, start: int, stop: int, limit: float, threads: int) -> bool:
-        if stop - start <= 1:
+    def _fits(self, item: Branch | Piece, limit: float, threads: int) -> bool:
+        if item.stop - item.start <= 1:
             return True
-        cost = self._cost(start, stop)
-        return cost <= limit if cost is not None else stop - start <= self._probe(threads)
+        cost = self._seconds(item)
+        return cost <= limit if cost is not None else item.stop - item.start <= self._probe(threads)
 
     def _probe(self, threads: int) -> int:
         return max(1, min(PROBE, len(self.entries) // (ROUNDS * threads)))
 
     def _limit(self, threads: int) -> float:
-        waiting: list[Branch | Piece] = [*self._stack, *self._pool]
-        remaining = self._running + sum(
-            self._cost(item.start, item.stop) or 0.0 for item in waiting
-        )
+        remaining = self._running + max(0.0, self._remaining)
         return min(LONGEST, max(SHORTEST, remaining / (ROUNDS * threads)))
 
+    # -- what it costs
+
+    def _seconds(self, item: Branch | Piece) -> float | None:
+        """Estimate the seconds of a piece of work; None if a step is unknown."""
+        if isinstance(item, Piece) and item.node is not None:
+            known = self._kind_seconds[self.plan.nodes[item.node].kind]
+            return None if np.isnan(known) else float(known)
+        cost = self._cost(item.start, item.stop)
+        branch = _branch(item)
+        if cost is None or branch is None or (item.start, item.stop) != (branch.start, branch.stop):
+            return cost
+        first, last = branch.nodes
+        if branch.made:
+            first += 1
+        if self._unknown_nodes[last] > self._unknown_nodes[first]:
+            return None
+        return cost + float(self._node_costs[last] - self._node_costs[first])
+
     def _cost(self, start: int, stop: int) -> float | None:
-        """Estimate the seconds of a range of entries; None if a step is unknown."""
-        if self._unknown[stop] - self._unknown[start]:
+        """Estimate the seconds of a range of entries, without what is shared above them."""
+        if self._unknown[stop] > self._unknown[start]:
             return None
         return float(self._costs[stop] - self._costs[start])
 
     def _refresh(self) -> None:
         """Estimate anew, when enough was learned since the last time."""
         news = self.durations.learned - self._learned
-        if not self._stale and news <= self.durations.learned // 20:
+        if self._learned >= 0 and news <= self.durations.learned // 20:
             return
-        self._stale, self._learned = False, self.durations.learned
-        seconds = self.durations.estimates()
+        self._learned = self.durations.learned
+        seconds = self._kind_seconds = self.durations.estimates()
         costs = seconds[self._entry_kinds] if self.entries else np.zeros(0)
-        due = self._due
-        np.add.at(costs, self._node_places[due], seconds[self._node_kinds[due]])
-        unknown = np.isnan(costs)
-        self._unknown = np.concatenate([[0], np.cumsum(unknown)])
-        self._costs = np.concatenate([[0.0], np.cumsum(np.where(unknown, 0.0, costs))])
+        beside = [self.plan.nodes[n].kind for n in self.sides]
+        np.add.at(costs, self._beside_at, seconds[beside])
+        self._costs, self._unknown = _sums(costs)
+        self._node_costs, self._unknown_nodes = _sums(seconds[self._spine_kinds])
+        self._remaining = sum(
+            self._seconds(item) or 0.0
+            for item in (*self._stack, *self._pool, *self._parked)
+            if not isinstance(item, int)
+        )
         self._sort_pool()
 
     def _sort_pool(self) -> None:
         """Put the longest last, where it is taken from: short ones fill up the end."""
 
         def seconds(branch: Branch) -> float:
-            cost = self._cost(branch.start, branch.stop)
+            cost = self._seconds(branch)
             return np.inf if cost is None else cost
 
         self._pool.sort(key=seconds)
 
     # -- the forest
 
-    def _first_places(self) -> NDArray[np.intp]:
-        """Return for each node the first entry that needs it, in the order of entries."""
-        places = np.zeros(len(self.plan.nodes), dtype=np.intp)
-        for place in range(len(self.entries) - 1, -1, -1):
-            entry = self.entries[place]
-            if isinstance(entry, Cell):
-                for number in entry.path:
-                    places[number] = place
-        return places
-
     def _forest(self) -> list[Branch]:
         roots: list[Branch] = []
         open_: list[Branch] = []
         keys: list[object] = []
+        spine: list[int] = []
         for place, entry in enumerate(self.entries):
             root: object = (entry.fold, entry.setup) if isinstance(entry, Cell) else "calls"
             path = [root, *(entry.path if isinstance(entry, Cell) else ())]
@@ -270,19 +390,34 @@ class Schedule:
             while common < min(len(path), len(keys)) and path[common] == keys[common]:
                 common += 1
             for branch in open_[common:]:
-                branch.stop = place
+                branch.stop, branch.nodes = place, (branch.nodes[0], len(spine))
             del open_[common:]
             keys = path
             for depth in range(common, len(path)):
                 node = path[depth]
                 parent = open_[-1] if open_ else None
                 branch = Branch(node if isinstance(node, int) else None, parent, depth, place)
+                branch.nodes = (len(spine), len(spine))
+                if isinstance(node, int):
+                    spine.append(self.plan.nodes[node].kind)
                 (parent.children if parent else roots).append(branch)
                 open_.append(branch)
+                if branch.node is not None:
+                    self._branches[branch.node] = branch
             open_[-1].direct += 1
         for branch in open_:
-            branch.stop = len(self.entries)
+            branch.stop, branch.nodes = len(self.entries), (branch.nodes[0], len(spine))
+        self._spine_kinds = np.array(spine, dtype=np.intp)
+        for branch in self._branches.values():
+            branch.left = branch.stop - branch.start
         return roots
+
+
+def _sums(costs: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.int_]]:
+    """Return running sums of costs, and of how many are unknown."""
+    unknown = np.isnan(costs)
+    known = np.where(unknown, 0.0, costs)
+    return np.concatenate([[0.0], np.cumsum(known)]), np.concatenate([[0], np.cumsum(unknown)])
 
 
 def _base(branch: Branch | None) -> int | None:
@@ -298,10 +433,22 @@ def _making(branch: Branch) -> Piece:
     """Make the node below which the branch first divides; those before it come along."""
     while branch.direct == 0 and len(branch.children) == 1:
         branch = branch.children[0]
-    return Piece(branch, branch.start, branch.stop, _base(branch), make=True)
+    return Piece(branch, branch.start, branch.stop, _base(branch), node=branch.node)
+
+
+def _branch(item: Branch | Piece) -> Branch | None:
+    return item if isinstance(item, Branch) else item.branch
+
+
+def _partial(piece: Piece) -> bool:
+    """Tell whether a piece is less than its branch, or must stay as it is."""
+    branch = piece.branch
+    if branch is None or piece.whole:
+        return True
+    return not piece.make and (piece.start, piece.stop) != (branch.start, branch.stop)
 
 
 def _unmade(item: Branch | Piece) -> Branch | Piece:
-    if isinstance(item, Branch):
-        return item
-    return item.branch if item.make else replace(item, base=None)
+    if isinstance(item, Piece) and item.make and item.branch is not None:
+        return item.branch
+    return item if isinstance(item, Branch) else replace(item, base=None, needs=())

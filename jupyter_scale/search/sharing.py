@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
-__all__ = ["Parcel", "aliased", "changed", "freeze", "private", "view"]
+__all__ = ["Parcel", "aliased", "changed", "denied", "freeze", "private", "view"]
 
 
 def _is_frame(value: Any) -> bool:
@@ -112,6 +112,12 @@ def changed(seen: Any, original: Any) -> bool:
             a is not b for a, b in zip(seen, original, strict=True)
         )
     return False
+
+
+def denied(error: object) -> bool:
+    """Tell whether an error says that something tried to write into shared data."""
+    text = str(error)
+    return "read-only" in text or "readonly" in text or "WRITEABLE" in text
 
 
 def aliased(output: Any, source: Any) -> bool:

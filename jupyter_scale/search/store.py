@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import traceback
 import types
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -16,7 +16,7 @@ __all__ = ["Made", "Store"]
 
 @dataclass(slots=True, eq=False)
 class Made:
-    """A node's result: the fitted transformer and what it made of the fold.
+    """A node's result: the fitted estimator and what it made of the fold.
 
     `train` is what ``fit_transform`` returned; `again` what ``transform`` returns for the training
     rows (not always the same); `test` for the test rows. None: not made.
@@ -33,6 +33,17 @@ class Made:
     error: Exception | None = None
     trace: types.TracebackType | None = None
     not_shared: bool = False
+    answers: dict[tuple[str, str], tuple[Parcel, float]] = field(default_factory=dict)
+    """What a method gave for the test ("test") or training rows ("again"), in so many seconds."""
+    crossed: Parcel | None = None
+    """Cross-validated predictions for the training rows."""
+    crossed_seconds: float = 0.0
+    inner: dict[bytes, Made] = field(default_factory=dict)
+    """Fits that a meta-estimator did on data of its own, by the content of those data."""
+
+    def mine(self) -> Made:
+        """Return this result for a task, which may add answers of its own."""
+        return replace(self, answers=dict(self.answers), inner=dict(self.inner))
 
     def without_train(self) -> Made:
         """Return what the cells below a later node still need of this one."""
@@ -56,12 +67,30 @@ class Store:
     """Seconds that each node made here took."""
     alone: list[int] = field(default_factory=list)
     """Cells run on data of their own although the plan had them share."""
+    unplanned: list[str] = field(default_factory=list)
+    """Labels of fits that one fit was to answer and could not."""
     _splits: dict[tuple[Any, ...], tuple[Any, Any]] = field(default_factory=dict)
+    _last: dict[int, int] = field(default_factory=dict)
+    _due: dict[int, list[int]] = field(default_factory=dict)
+
+    def expect(self, cells: Iterable[Cell]) -> None:
+        """Learn which cells are to be run, in their order: what none needs any more is dropped."""
+        for place, cell in enumerate(cells):
+            for number in cell.path:
+                if number not in self._last:  # once it is made, what it needs is not needed
+                    self._last.update(dict.fromkeys(self.nodes[number].needs, place))
+                self._last[number] = place
+            self._last.update(dict.fromkeys(cell.needs, place))
+        for number, place in self._last.items():
+            self._due.setdefault(place, []).append(number)
+
+    def drop(self, place: int) -> None:
+        """Forget what only the cell at this place, or none later, needs."""
+        for number in self._due.pop(place, ()):
+            self.made.pop(number, None)
 
     def keep(self, cell: Cell) -> None:
-        """Drop what this cell, and with it all later ones, has no use for."""
-        for number in self.made.keys() - set(cell.path):
-            del self.made[number]
+        """Drop the rows of other folds than this cell's."""
         for key in [key for key in self._splits if key[0] != cell.fold]:
             del self._splits[key]
 

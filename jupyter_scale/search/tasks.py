@@ -70,6 +70,8 @@ class Outcome:
     failed: int = -1
     alone: list[int] = field(default_factory=list)
     """Cells that had to be run on data of their own, against the plan."""
+    unplanned: list[str] = field(default_factory=list)
+    """Labels of fits that the plan had answered by another one."""
 
 
 class RemoteTraceback(Exception):
@@ -111,14 +113,15 @@ def run(
     -------
     Outcome
     """
-    store = Store(task.nodes, dict(given or {}))
+    store = _store(task, given)
+    store.expect(task.cells)
     outcome = Outcome()
     warned: list[warnings.WarningMessage] = []
     tell = say or (lambda *values, **_: outcome.lines.append(" ".join(map(str, values))))
     current = -1
     try:
         with nested():
-            for cell in task.cells:
+            for place, cell in enumerate(task.cells):
                 if stopped():
                     break
                 current = cell.number
@@ -130,6 +133,7 @@ def run(
                 )
                 own = time.perf_counter() - start - (sum(store.fresh.values()) - before)
                 outcome.seconds[current] = max(own, 0.0)
+                store.drop(place)
                 progress(current, outcome)
             for call in task.calls:
                 if stopped():
@@ -141,9 +145,7 @@ def run(
                 progress(current, outcome)
     except Exception as error:
         outcome.error, outcome.failed = error, current
-    outcome.made = dict(store.fresh)
-    outcome.alone = store.alone
-    outcome.warned = _distinct(warned)
+    _account(outcome, store, warned)
     return outcome
 
 
@@ -155,14 +157,14 @@ def make(
     *,
     nested: Callable[[], Any] = nullcontext,
 ) -> tuple[dict[int, Made], Outcome]:
-    """Make the node ``task.until`` and return it with the nodes before it, and the outcome."""
+    """Make the node ``task.until``; return it, what its cells need besides, and the outcome."""
     cell, number = task.cells[0], task.until
     assert number is not None
-    store = Store(task.nodes, dict(given or {}))
+    store = _store(task, given)
     outcome = Outcome()
     warned: list[warnings.WarningMessage] = []
-    path = cell.path[: cell.path.index(number) + 1]
-    if not any(store.made[n].not_shared for n in path if n in store.made):
+    before = cell.path[: cell.path.index(number)] if number in cell.path else ()
+    if not any(store.made[n].not_shared for n in before if n in store.made):
         try:
             with nested():
                 _in_setup(cell, bundle, data, store, until=number, warned=warned)
@@ -170,14 +172,24 @@ def make(
             pass
         except Exception as error:  # the cells will meet it again, and treat it as theirs
             store.made.setdefault(number, Made(error=error, trace=error.__traceback__))
-    failed = next((store.made[n] for n in path if n in store.made and store.made[n].error), None)
+    failed = next((store.made[n] for n in before if n in store.made and store.made[n].error), None)
     store.made.setdefault(number, failed or Made(not_shared=True))
+    _account(outcome, store, warned)
+    # a family is needed for what is derived from it only
+    kept = [n for n in before if n in store.made and task.nodes[n].role != "family"]
+    made = {n: store.made[n].without_train().portable() for n in kept}
+    return {**made, number: store.made[number].portable()}, outcome
+
+
+def _store(task: Task, given: Mapping[int, Made] | None) -> Store:
+    return Store(task.nodes, {number: made.mine() for number, made in (given or {}).items()})
+
+
+def _account(outcome: Outcome, store: Store, warned: list[warnings.WarningMessage]) -> None:
     outcome.made = dict(store.fresh)
+    outcome.alone = store.alone
+    outcome.unplanned = store.unplanned
     outcome.warned = _distinct(warned)
-    made = {n: store.made[n] for n in path if n in store.made}
-    return {
-        n: (m if n == number else m.without_train()).portable() for n, m in made.items()
-    }, outcome
 
 
 def _in_setup(

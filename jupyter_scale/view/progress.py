@@ -164,6 +164,7 @@ class Progress:
     _output: str | None = None
     _drawn: float = 0.0
     _width: int = 0
+    _refitting: bool = False
     _lock: RLock = field(default_factory=RLock)
 
     def planned(self, plan: Plan) -> None:
@@ -193,6 +194,13 @@ class Progress:
             if not any(report is known for known in self._reports):
                 self._reports.append(report)
             self._draw(report)
+            self._refitting = False
+
+    def refitting(self, report: SearchReport) -> None:
+        """Say that the best candidate is fitted; `finished` comes once more."""
+        with self._lock:
+            self._refitting = True
+            self._draw()
 
     def close(self) -> None:
         """Leave nothing that looks as if it still ran."""
@@ -226,7 +234,8 @@ class Progress:
     def _write(self, report: SearchReport | None) -> None:
         if report is not None:
             self._wipe()
-            print(report, flush=True)
+            # after the refit the rest is on the screen already
+            print((report.refit or report.headline) if self._refitting else report, flush=True)
         elif self._running is not None and sys.stdout.isatty():
             columns = shutil.get_terminal_size().columns - 1
             line = self._running.text(time.monotonic())[:columns]

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import sklearn
 from distributed import Client
 from equality import assert_same_results
 from scipy import sparse
@@ -97,7 +98,12 @@ def test_pipeline(where: Client | None) -> None:
         ("pca: PCA", 24, 12),
         ("clf: LogisticRegression", 24, 24),
     ]
-    np.testing.assert_array_equal(ours.predict_proba(X), plain.predict_proba(X))
+    # scikit-learn 1.7 fits a LogisticRegression through joblib: that of the refit is then a task on
+    # the cluster, where the slice that PCA returns arrives as a contiguous array
+    elsewhere = where is not None and sklearn.__version__.startswith("1.7.")
+    np.testing.assert_allclose(
+        ours.predict_proba(X), plain.predict_proba(X), rtol=1e-14 if elsewhere else 0
+    )
 
 
 def test_bare_estimator(where: Client | None) -> None:
@@ -150,7 +156,7 @@ def test_feature_union_and_column_transformer(where: Client | None) -> None:
             make_pipeline(transformer, StandardScaler(), SVC()), {"svc__C": [1.0, 10.0]}, cv=3
         )
         ours, _ = check(search, where, X, y)
-        assert ours.scale_report.fits_saved == 6
+        assert ours.scale_report.fits_saved == 12, "the parts, the whole and the scaler"
 
 
 @pytest.mark.parametrize(

@@ -10,13 +10,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from distributed import Client, LocalCluster
 from equality import assert_same_results
 from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin, clone
 from sklearn.datasets import make_classification
-from sklearn.exceptions import FitFailedWarning, NotFittedError
+from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -45,22 +44,6 @@ class Noted(BaseEstimator, TransformerMixin):
 
     def transform(self, X: Any) -> Any:
         return X * self.by
-
-
-class Fatal(ClassifierMixin, BaseEstimator):
-    """Ends its process for one value of its parameter."""
-
-    def __init__(self, value: int = 0) -> None:
-        self.value = value
-
-    def fit(self, X: Any, y: Any) -> Fatal:
-        if self.value == 3:
-            os.kill(os.getpid(), signal.SIGKILL)
-        self.classes_ = np.unique(y)
-        return self
-
-    def predict(self, X: Any) -> Any:
-        return np.full(len(X), self.classes_[0])
 
 
 @pytest.fixture
@@ -114,21 +97,6 @@ def test_killed_workers_cost_nothing(fragile: Client, tmp_path: Path, victims: i
     thread.join()
     assert_same_results(ours, plain)
     assert ours.scale_report.cells_done == 36
-
-
-@pytest.mark.timeout(180)
-def test_a_candidate_that_ends_its_workers_fails_alone(fragile: Client) -> None:
-    grid = {"fatal__value": [0, 1, 2, 3]}
-    fatal = GridSearchCV(make_pipeline(StandardScaler(), Fatal()), grid, cv=2, refit=False)
-    with merged(fragile), pytest.warns((FitFailedWarning, UserWarning)) as caught:
-        fatal.fit(X, y)
-    scores = fatal.cv_results_["mean_test_score"]
-    assert np.isnan(scores[3])
-    np.testing.assert_array_equal(scores[:3], [0.5, 0.5, 0.5])
-    assert any("ended every worker that tried it" in str(w.message) for w in caught)
-    with merged(fragile):
-        after = GridSearchCV(SVC(), {"C": [0.1, 1.0]}, cv=2).fit(X, y)
-    assert after.scale_report.status == "done", "the cluster is usable"
 
 
 def test_an_interrupt_cancels_what_is_queued(client: Client, tmp_path: Path) -> None:

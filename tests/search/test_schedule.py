@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn.compose import ColumnTransformer
+from sklearn.ensemble import VotingClassifier
 from sklearn.linear_model import SGDClassifier
 from sklearn.model_selection import GridSearchCV
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import MinMaxScaler, StandardScaler
+from sklearn.naive_bayes import GaussianNB
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import MaxAbsScaler, MinMaxScaler, StandardScaler
 
 from jupyter_scale import PlanOnly, merged
 from jupyter_scale.search.plan import Cell, Plan
@@ -36,8 +40,32 @@ def plan(*, outer: int = 2, middle: int = 2, leaves: int = 6, folds: int = 3) ->
     return caught.value.plan
 
 
+def branched(outer: int, left: int, right: int, leaves: int) -> Plan:
+    """Plan a ColumnTransformer with a Pipeline in it, after a scaler, before a vote."""
+    inner = make_pipeline(MinMaxScaler(), MaxAbsScaler())
+    columns = ColumnTransformer([("left", inner, [0, 1]), ("right", StandardScaler(), [1, 2])])
+    members = [("bayes", GaussianNB()), ("sgd", SGDClassifier(random_state=0))]
+    pipe = Pipeline(
+        [("first", StandardScaler()), ("columns", columns), ("vote", VotingClassifier(members))]
+    )
+    search = GridSearchCV(
+        pipe,
+        {
+            "first__with_std": [True, False][:outer],
+            "columns__left__minmaxscaler__feature_range": [(0, i + 1) for i in range(left)],
+            "columns__right__with_mean": [True, False][:right],
+            "vote__sgd__alpha": [10.0**-i for i in range(leaves)],
+            "vote__weights": [None, [1, 2]],
+        },
+        cv=2,
+    )
+    with pytest.raises(PlanOnly) as caught, merged(plan_only=True):
+        search.fit(np.random.RandomState(0).rand(30, 3), np.arange(30) % 2)
+    return caught.value.plan
+
+
 def seconds(label: str) -> float:
-    return SECONDS[label.partition(":")[0]]
+    return SECONDS.get(label.partition(":")[0], 0.3)
 
 
 class Simulation:
@@ -76,27 +104,36 @@ class Simulation:
 
     def finish(self, piece: Piece) -> None:
         entries = self.schedule.entries[piece.start : piece.stop]
-        assert piece.base is None or piece.base in self.held, "its beginning is not there"
-        have = set(path_to(self.plan, piece.base))
-        if piece.make:
-            node = piece.branch.node
-            assert node is not None
-            self.fit(set(path_to(self.plan, node)) - have)
-            self.held.add(node)
+        given = {piece.base, *piece.needs} - {None}
+        assert given <= self.held, "what it is given is not there"
+        have = {*path_to(self.plan, piece.base), *piece.needs}
+        if piece.node is not None:
+            cell = entries[0]
+            assert isinstance(cell, Cell)
+            above = cell.path[: cell.path.index(piece.node)] if piece.node in cell.path else ()
+            self.make([*above, piece.node], have)
+            self.held.add(piece.node)
             self.most_held = max(self.most_held, len(self.held))
             self.held -= set(self.schedule.made(piece))
             return
-        self.fit({n for cell in entries if isinstance(cell, Cell) for n in cell.path} - have)
         for entry in entries:
+            if isinstance(entry, Cell):
+                self.make(entry.path, have)
+                self.make(self.schedule.sides.tops(entry.needs), have)
             self.scored.append(entry.number)
             self.schedule.durations.learn(entry.kind, seconds(entry.label))
         self.held -= set(self.schedule.done(piece))
 
-    def fit(self, nodes: set[int]) -> None:
-        self.fitted += nodes
-        for node in nodes:
-            kind, label = self.plan.nodes[node].kind, self.plan.nodes[node].label
-            self.schedule.durations.learn(kind, seconds(label))
+    def make(self, nodes: Iterable[int], have: set[int]) -> None:
+        """Make nodes, each after what it asks for, unless they are there."""
+        for number in nodes:
+            if number in have:
+                continue
+            self.make(self.schedule.sides.direct(number), have)
+            have.add(number)
+            self.fitted.append(number)
+            node = self.plan.nodes[number]
+            self.schedule.durations.learn(node.kind, seconds(node.label))
 
 
 def path_to(plan: Plan, node: int | None) -> list[int]:
@@ -122,6 +159,45 @@ def test_everything_is_done_once(threads: int, seed: int, shape: Any) -> None:
     assert sorted(simulation.fitted) == list(range(len(work.nodes)))
     assert not simulation.held, "what was made was let go"
     assert simulation.schedule.next(threads=threads) is None
+
+
+@given(
+    threads=st.integers(1, 12),
+    seed=st.integers(0, 99),
+    shape=st.tuples(st.integers(1, 2), st.integers(1, 3), st.integers(1, 2), st.integers(1, 4)),
+    losses=st.sampled_from([0, 0, 3]),
+)
+@settings(max_examples=60, deadline=None)
+def test_what_stands_beside_is_done_once_too(
+    threads: int, seed: int, shape: Any, losses: int
+) -> None:
+    work = branched(*shape)
+    simulation = Simulation(work, threads=threads, seed=seed, losses=losses)
+    simulation.run()
+    assert sorted(simulation.scored) == [cell.number for cell in work.cells]
+    needed = [node.number for node in work.nodes if node.role != "columns"]
+    fitted = [n for n in simulation.fitted if work.nodes[n].role != "columns"]
+    assert set(fitted) == set(needed)
+    assert losses or sorted(fitted) == needed
+    assert not simulation.held, "what was made was let go"
+
+
+def test_a_side_that_cannot_be_made_is_left_to_those_who_ask() -> None:
+    work = branched(2, 3, 2, 3)
+    simulation = Simulation(work, threads=2, seed=0)
+    schedule = simulation.schedule
+    refused: set[int] = set()
+    while not schedule.finished:
+        piece = schedule.next(threads=2)
+        assert piece is not None
+        if piece.node is not None and piece.branch is None and not refused:
+            refused.add(piece.node)
+            schedule.unmakable(piece)
+            continue
+        assert not refused & {piece.node}
+        simulation.finish(piece)
+    assert refused
+    assert sorted(simulation.scored) == [cell.number for cell in work.cells]
 
 
 @given(seed=st.integers(0, 99))

@@ -1,0 +1,155 @@
+"""What the workers hold of one fit's data: each object is sent once.
+
+A fit is one ``search.fit``: successive halving plans several times, and the refit reads the same X.
+Between two fits nothing is kept, as the user may write into an array. Large data are mapped from
+a file where every worker is on this machine (see `mapping`); elsewhere they travel once per
+worker. Small data are the results of tasks, so that Dask can have them again when a worker is lost.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from typing import Any
+from uuid import uuid4
+
+from dask.sizeof import sizeof
+from distributed import Client, Future
+
+from jupyter_scale.search import worker
+from jupyter_scale.search.mapping import Folder, Handle, Mapped, reader
+from jupyter_scale.search.plan import Plan, Ref, Setup
+from jupyter_scale.search.sharing import Parcel
+from jupyter_scale.search.tasks import Bundle
+
+__all__ = ["Sent", "bundled"]
+
+IN_GRAPH = 4 * 2**20
+"""Bytes of data that the scheduler can be asked to hold on to."""
+SMALL = 10_000  # bytes; smaller fit parameters travel with the bundle
+ATTEMPTS = 5
+
+
+class Sent:
+    """The data of one fit on the workers; close it when the fit has ended.
+
+    Parameters
+    ----------
+    client : distributed.Client
+    """
+
+    def __init__(self, client: Client) -> None:
+        self.client = client
+        self._held: dict[int, tuple[Any, Future[Any]]] = {}
+        self._files: dict[int, tuple[Any, Handle]] = {}
+        self._folder: Folder | None = None
+        self._mapping: bool | None = None
+
+    def get(self, value: Any) -> Future[Any]:
+        """Return the future of a piece of data, which is sent the first time."""
+        known = self._held.get(id(value))
+        if known is None:
+            known = self._held[id(value)] = (value, self._future(value, keep=True))
+        return known[1]
+
+    def send(self, value: Any) -> Future[Any]:
+        """Return the future of something that is not asked for again."""
+        return self._future(value, keep=False)
+
+    def lost(self) -> None:
+        """Note that the workers lost what they held; what is in a file stays there."""
+        self._held.clear()
+
+    def elsewhere(self) -> None:
+        """Note that a worker cannot read the files: from now on data travel."""
+        self._mapping = False
+        self._held.clear()
+        self._files.clear()
+
+    def close(self) -> None:
+        """Keep nothing."""
+        self._held.clear()
+        self._files.clear()
+        self._mapping = None
+        if self._folder is not None:
+            self._folder.close()
+            self._folder = None
+
+    def _future(self, value: Any, *, keep: bool) -> Future[Any]:
+        size = _size(value)
+        if size > IN_GRAPH:
+            handle = self._written(value, size, keep=keep)
+            if handle is None:
+                return self._scattered(value)
+            parcel: Parcel | Mapped = Mapped(handle)
+        else:
+            parcel = Parcel(value)
+        # as the result of a task it can be had again when its holders are lost
+        return self.client.submit(worker.hold, parcel, key=f"data-{uuid4().hex}", pure=False)
+
+    def _written(self, value: Any, size: int, *, keep: bool) -> Handle | None:
+        """Write a value to a file, if the workers can read it."""
+        if id(value) in self._files:
+            return self._files[id(value)][1]
+        try:
+            if self._mapping is None:
+                self._folder = Folder()
+                self._mapping = self._readable(self._folder)
+            if not self._mapping or self._folder is None:
+                return None
+            handle = self._folder.write(value, size)
+        except OSError:  # no room: the data can still travel
+            return None
+        if keep:
+            self._files[id(value)] = (value, handle)
+        return handle
+
+    def _readable(self, folder: Folder) -> bool:
+        """Tell whether all workers read this folder, and are not in this very process."""
+        answers = self.client.run(reader, str(folder.path), folder.token, on_error="ignore")
+        processes = set(answers.values())
+        return bool(processes) and not processes & {0, os.getpid()}
+
+    def _scattered(self, value: Any) -> Future[Any]:
+        for attempt in range(ATTEMPTS):
+            try:
+                future: Future[Any] = self.client.scatter(Parcel(value), broadcast=True, hash=False)
+                return future
+            except OSError:  # a worker was lost on the way
+                if attempt == ATTEMPTS - 1:
+                    raise
+                self.client.wait_for_workers(1, timeout=60)
+        raise AssertionError("unreachable")
+
+
+def bundled(plan: Plan) -> tuple[Bundle, list[Any]]:
+    """Return what all tasks of a plan read: the bundle, and the data that it refers to.
+
+    Weights and other large fit and score parameters are data like X and y.
+    """
+    data = list(plan.data)
+    numbers = {id(value): number for number, value in enumerate(data)}
+
+    def refer(value: Any) -> Any:
+        if sizeof(value) < SMALL:
+            return value
+        if id(value) not in numbers:
+            numbers[id(value)] = len(data)
+            data.append(value)
+        return Ref(numbers[id(value)])
+
+    def packed(setup: Setup) -> Setup:
+        options = dict(setup.options)
+        for name in ("fit_params", "score_params"):
+            if options.get(name):
+                options[name] = {key: refer(value) for key, value in options[name].items()}
+        return replace(setup, options=options)
+
+    return Bundle(tuple(map(packed, plan.setups)), tuple(plan.folds)), data
+
+
+def _size(value: Any) -> int:
+    """Estimate the bytes of a piece of data."""
+    if isinstance(value, Bundle):
+        return int(sizeof([part for fold in value.folds for part in (fold.train, fold.test)]))
+    return int(sizeof(value))

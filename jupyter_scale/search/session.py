@@ -1,0 +1,301 @@
+"""A `merged` context: its cluster, its reports, and who is told.
+
+The `Session` runs what the joblib backend has taken in (see `backend`).
+"""
+
+from __future__ import annotations
+
+import time
+import warnings
+import weakref
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any
+
+import joblib
+from distributed import Client
+
+from jupyter_scale.search import internals, refit
+from jupyter_scale.search.backend import MergedBackend
+from jupyter_scale.search.control import Control, SearchStopped
+from jupyter_scale.search.execute import Cluster, run_here
+from jupyter_scale.search.internals import (
+    ParallelBackendBase,
+    SequentialBackend,
+    ThreadingBackend,
+    check_release,
+)
+from jupyter_scale.search.plan import Plan
+from jupyter_scale.search.planner import Planner
+from jupyter_scale.search.report import Place, Recorder, Report, Score, SearchReport, Tally
+from jupyter_scale.search.sending import Sent
+
+__all__ = ["Session", "merged"]
+
+MERGE = ("all", "seeded")
+
+
+@contextmanager
+def merged(
+    client: Client | None = None,
+    *,
+    seed: int | None = None,
+    merge: str = "all",
+    plan_only: bool = False,
+    recorder: Recorder | None = None,
+    on_score: Callable[[Score], None] | None = None,
+    control: Control | None = None,
+) -> Iterator[Report]:
+    """Run scikit-learn's searches with every shared piece of work done once.
+
+    Parameters
+    ----------
+    client : distributed.Client, optional
+        The cluster to run on. Without one, the same plan runs in this process.
+    seed : int, optional
+        Seeds every step that has none, as if the grid held ``step__random_state: [seed]``.
+    merge : {"all", "seeded"}
+        Whether steps that draw without a seed are shared like any other, or not at all.
+    plan_only : bool
+        Fit nothing: the first search raises `PlanOnly` with its plan.
+    recorder : Recorder, optional
+        Follows the searches, as a progress bar does.
+    on_score : callable, optional
+        Called with each finished cell, a `Score`, in the order of completion; see also `stream`.
+    control : Control, optional
+        Pauses, resumes and stops the searches, from any thread; else ``report.control`` does.
+
+    Yields
+    ------
+    Report
+        Filled as searches run; each search also gets its part as ``search.scale_report``.
+
+    Raises
+    ------
+    ValueError
+        If `merge` is none of the two, or `client` is closed.
+    SearchStopped
+        By a search that `control` has stopped.
+    ImportError
+        If this release of scikit-learn is none of those that were tested.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from sklearn.model_selection import GridSearchCV
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sklearn.preprocessing import StandardScaler
+    >>> search = GridSearchCV(
+    ...     make_pipeline(StandardScaler(), LogisticRegression()),
+    ...     {"logisticregression__C": [0.1, 1.0, 10.0]},
+    ... )
+    >>> with merged() as report:
+    ...     _ = search.fit(*load_iris(return_X_y=True))
+    >>> search.scale_report.fits_done, search.scale_report.fits_saved
+    (20, 10)
+    """
+    check_release()
+    if merge not in MERGE:
+        raise ValueError(f"merge={merge!r}: choose one of {', '.join(MERGE)}")
+    if client is not None and client.status != "running":
+        raise ValueError(f"the client is {client.status}: connect to a running cluster first")
+    before, _ = joblib.parallel.get_active_backend()
+    session = Session(
+        client,
+        before,
+        seed=seed,
+        seeded_only=merge == "seeded",
+        plan_only=plan_only,
+        told=_Guarded(recorder, on_score),
+        control=control,
+    )
+    try:
+        with joblib.parallel_config(backend=MergedBackend(session)):
+            yield session.report
+    finally:
+        session.close()
+
+
+def nested() -> AbstractContextManager[Any]:
+    """Return the context for what a cell runs: inner searches are merged too, in its own thread."""
+    session = Session(None, SequentialBackend(nesting_level=1), inside=True)
+    return _current(MergedBackend(session, nesting_level=1))
+
+
+def nested_in_refit() -> AbstractContextManager[Any]:
+    """Return the context for the final fit: it is alone, so ``n_jobs`` counts on its worker."""
+    session = Session(None, ThreadingBackend(nesting_level=0))
+    return _current(MergedBackend(session))
+
+
+def _current(backend: MergedBackend) -> AbstractContextManager[Any]:
+    context: AbstractContextManager[Any] = joblib.parallel_config(backend=backend)
+    return context
+
+
+class Session:
+    """What the evaluations of a `merged` context have in common."""
+
+    def __init__(
+        self,
+        client: Client | None,
+        before: ParallelBackendBase,
+        *,
+        seed: int | None = None,
+        seeded_only: bool = False,
+        plan_only: bool = False,
+        told: _Guarded | None = None,
+        control: Control | None = None,
+        inside: bool = False,
+    ) -> None:
+        self.client = client
+        self.seed = seed
+        self.seeded_only = seeded_only
+        self.plan_only = plan_only
+        self.before = before
+        self.inside = inside
+        """Whether a cell is running, whose parts may share (`run_inner`)."""
+        self.control = control or Control()
+        self.report = Report(control=self.control)
+        self.recorder = told or _Guarded()
+        self.cluster = None if client is None else Cluster(client, nested=nested)
+        self._sent: weakref.WeakSet[Sent] = weakref.WeakSet()
+
+    def planner(self) -> Planner:
+        return Planner(seed=self.seed, seeded_only=self.seeded_only)
+
+    def sent(self) -> Sent | None:
+        """Return what is to hold the data of one fit on the workers."""
+        if self.client is None:
+            return None
+        sent = Sent(self.client)
+        self._sent.add(sent)
+        return sent
+
+    def close(self) -> None:
+        """Leave no data on the workers, whatever became of the fits."""
+        for sent in list(self._sent):
+            sent.close()
+
+    def run(
+        self,
+        planner: Planner,
+        report: SearchReport,
+        sent: Sent | None,
+        places: Sequence[Place],
+    ) -> dict[int, Any]:
+        """Run what a planner has collected; return the results by call number."""
+        plan = planner.plan
+        report.plan(plan)
+        tally = Tally(plan, report, self.recorder, places, self.recorder.scored)
+        start = time.perf_counter()
+        with self._following(report):
+            try:
+                self.recorder.planned(plan)
+                # scikit-learn's callbacks report to the process that they were made in
+                watched = any(cell.watched is not None for cell in plan.cells)
+                if self.cluster is None or sent is None or watched:
+                    run_here(plan, tally, nested=self._nested, control=self.control)
+                else:
+                    self.cluster.run(plan, tally, sent, self.control)
+            finally:
+                report.seconds += time.perf_counter() - start
+        return {n: tally.results[plan.copies.get(n, n)] for n in range(plan.n_calls)}
+
+    def refit(
+        self, report: SearchReport, sent: Sent, estimator: Any, *data: Any, **params: Any
+    ) -> Any:
+        """Fit the best estimator of a search on the cluster; return it."""
+        plan = None
+        if not internals.has_callbacks(estimator, vars(estimator).get(internals.CONTEXT)):
+            plan = refit.planned(estimator, data, params)
+        if plan is None or self.cluster is None:
+            return estimator.fit(*data, **params)
+        results = refit.Results()
+        with self._following(report):
+            report.status = "refitting"
+            self.recorder.refitting(report)
+            self.cluster.run(plan, results, sent, self.control, nested=nested_in_refit)
+            fitted = results.fitted
+            if refit.adopt(estimator, fitted, data, params):
+                report.refit = f"refit in {fitted.seconds:.1f} s on worker {fitted.worker}"
+            else:
+                estimator.fit(*data, **params)
+        return estimator
+
+    @contextmanager
+    def _following(self, report: SearchReport) -> Iterator[None]:
+        """Say in the report, and to the recorder, how it ended."""
+        try:
+            yield
+            report.status = "done"
+        except KeyboardInterrupt:
+            report.status = "interrupted"
+            raise
+        except SearchStopped:
+            report.status = "stopped"
+            raise
+        except BaseException:
+            report.status = "failed"
+            raise
+        finally:
+            self.recorder.finished(report)
+
+    def _nested(self) -> AbstractContextManager[Any]:
+        """In this process, inner uses of joblib other than searches run as they would anyway."""
+        session = Session(None, self.before, inside=True)
+        level = getattr(self.before, "nesting_level", 0) or 0
+        return _current(MergedBackend(session, nesting_level=level))
+
+    def new_report(self, planner: Planner) -> SearchReport:
+        """Open the report of a search, and hang it on the search."""
+        where = "this process" if self.cluster is None else str(self.cluster)
+        report = SearchReport(planner.plan.name, where)
+        self.report.searches.append(report)
+        if planner.caller is not None:
+            planner.caller.scale_report = report
+        return report
+
+
+class _Guarded:
+    """A recorder, and a callback for scores, whose errors do not reach the search."""
+
+    def __init__(
+        self,
+        recorder: Recorder | None = None,
+        on_score: Callable[[Score], None] | None = None,
+    ) -> None:
+        self._recorder = recorder
+        self._on_score = on_score
+
+    def _call(self, method: str, *args: Any) -> None:
+        if self._recorder is None:
+            return
+        try:
+            getattr(self._recorder, method)(*args)
+        except Exception as error:
+            self._recorder = None
+            warnings.warn(f"the search goes on unrecorded: {error!r}", stacklevel=2)
+
+    def scored(self, score: Score) -> None:
+        if self._on_score is None:
+            return
+        try:
+            self._on_score(score)
+        except Exception as error:
+            self._on_score = None
+            warnings.warn(f"the search goes on, but tells no more scores: {error!r}", stacklevel=2)
+
+    def planned(self, plan: Plan) -> None:
+        self._call("planned", plan)
+
+    def done(self, cells: int, fits: int) -> None:
+        self._call("done", cells, fits)
+
+    def finished(self, report: SearchReport) -> None:
+        self._call("finished", report)
+
+    def refitting(self, report: SearchReport) -> None:
+        if hasattr(self._recorder, "refitting"):
+            self._call("refitting", report)
