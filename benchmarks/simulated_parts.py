@@ -1,4 +1,4 @@
-"""What the simulated cluster is made of: costs, tasks, workers, a server with a queue, an outcome."""
+"""What the simulated cluster is made of: costs, tasks, workers, servers that queue, an outcome."""
 
 from __future__ import annotations
 
