@@ -1,5 +1,6 @@
 """The merged search: scikit-learn's own searches with every shared piece of work done once."""
 
+from jupyter_scale.search.adaptive import OptunaSearchCV
 from jupyter_scale.search.backend import PlanOnly, merged
 from jupyter_scale.search.control import Control, SearchStopped
 from jupyter_scale.search.plan import Plan
@@ -8,6 +9,7 @@ from jupyter_scale.search.stream import stream
 
 __all__ = [
     "Control",
+    "OptunaSearchCV",
     "Plan",
     "PlanOnly",
     "Recorder",

@@ -286,6 +286,11 @@ class MergedBackend(ParallelBackendBase):  # type: ignore[misc]  # joblib is unt
         super().__init__(nesting_level=nesting_level)
         self._session = session
 
+    @property
+    def threads(self) -> int:
+        """How many threads work side by side."""
+        return 1 if self._session.cluster is None else self._session.cluster.threads
+
     def effective_n_jobs(self, n_jobs: int | None) -> int:
         """Answer estimators that ask how many jobs to divide their work into."""
         result: int = self._session.before.effective_n_jobs(1 if n_jobs is None else n_jobs)

@@ -34,7 +34,9 @@ __all__ = [
     "configured",
     "cross_val_predict",
     "fit_and_score",
+    "fit_failures",
     "has_callbacks",
+    "insert_error_scores",
     "raise_dispatch_error",
     "safe_indexing",
     "safe_split",
@@ -99,6 +101,8 @@ score: Callable[..., Any] = _validation._score
 safe_split: Callable[..., tuple[Any, Any]] = _safe_split
 safe_indexing: Callable[..., Any] = _safe_indexing
 cross_val_predict: Callable[..., Any] = _validation.cross_val_predict
+fit_failures: Callable[..., None] = _validation._warn_or_raise_about_fit_failures
+insert_error_scores: Callable[..., None] = _validation._insert_error_scores
 
 
 def substituted(function: Callable[..., Any], **names: Any) -> Callable[..., Any]:
