@@ -23,6 +23,7 @@ from distributed.scheduler import KilledWorker
 from sklearn.base import BaseEstimator
 
 from jupyter_scale.search import tasks, worker
+from jupyter_scale.search.cache import Kept
 from jupyter_scale.search.control import Control, SearchStopped
 from jupyter_scale.search.mapping import Elsewhere
 from jupyter_scale.search.plan import Call, Cell, Plan
@@ -122,6 +123,7 @@ class Cluster:
         control: Control,
         *,
         nested: Callable[[], Any] | None = None,
+        kept: Kept | None = None,
     ) -> None:
         """Run a plan to its end.
 
@@ -135,6 +137,8 @@ class Cluster:
             Pauses or stops the run.
         nested : callable, optional
             In the place of this cluster's own.
+        kept : Kept, optional
+            What earlier plans have left on the workers, and what this one is to leave.
 
         Raises
         ------
@@ -145,7 +149,7 @@ class Cluster:
         SchedulerLost
             When the cluster does not answer any more.
         """
-        run = _Run(self, plan, tally, sent, control, nested or self._nested)
+        run = _Run(self, plan, tally, sent, control, nested or self._nested, kept)
         try:
             run.run()
         except Exception as error:
@@ -165,6 +169,7 @@ class _Run:
         sent: Sent,
         control: Control,
         nested: Callable[[], Any],
+        kept: Kept | None,
     ) -> None:
         self.cluster = cluster
         self.client = cluster.client
@@ -173,7 +178,8 @@ class _Run:
         self.sent = sent
         self.control = control
         self.nested = nested
-        self.schedule = Schedule(plan)
+        self.kept = kept
+        self.schedule = Schedule(plan, keep=() if kept is None else kept.numbers)
         self.bundle, self.data = bundled(plan)
         self.made: dict[int, Future[Any]] = {}
         self.under_way: dict[Future[Any], Piece] = {}
@@ -189,6 +195,7 @@ class _Run:
     def run(self) -> None:
         shared = self._send()
         try:
+            self._take()
             while not self.schedule.finished:
                 if self.failures:
                     self._raise_first()
@@ -207,9 +214,24 @@ class _Run:
                         break
                 self.control.check()  # when what is done is collected
         finally:
-            futures = [*self.under_way, *self.made.values()]
+            made = [future for future in self.made.values() if not self._holds(future)]
+            futures = [*self.under_way, *made]
             if futures and self.client.status == "running":
                 self.client.cancel(futures, reason="the search has ended", msg=None)
+
+    def _take(self) -> None:
+        """Take over what earlier plans have made."""
+        if self.kept is None:
+            return
+        for number, chain in self.kept.found.items():
+            numbers = self.kept.numbered(number)
+            self.made[number] = self.client.submit(
+                worker.renumber, chain.value, numbers, key=_key("kept"), pure=False
+            )
+        self._drop(self.schedule.have(list(self.made)))
+
+    def _holds(self, future: Future[Any]) -> bool:
+        return self.kept is not None and self.kept.holds(future)
 
     def _completed(self) -> list[tuple[Future[Any], Any]]:
         """Return what has ended, perhaps nothing, within a moment."""
@@ -300,6 +322,10 @@ class _Run:
         for number, seconds in outcome.seconds.items():
             self.schedule.durations.learn(numbers[number].kind, seconds)
         _finish(outcome)
+        if self.kept is not None and piece.node is not None and outcome.nbytes:
+            seconds = sum(outcome.made.values())
+            made = self.made[piece.node]
+            self.kept.put(piece.node, made, seconds=seconds, nbytes=outcome.nbytes)
         unneeded = self.schedule.made(piece) if piece.make else self.schedule.done(piece)
         self._drop(unneeded)
 
@@ -347,6 +373,8 @@ class _Run:
         self.made.clear()
         self.trials.clear()
         self.sent.lost()
+        if self.kept is not None:
+            self.kept.lost()
 
     def _isolate(self, piece: Piece, error: BaseException) -> None:
         """Find the candidate that ends its workers, and fail that one only.

@@ -36,6 +36,7 @@ __all__ = [
     "fit_and_score",
     "fit_failures",
     "has_callbacks",
+    "in_rounds",
     "insert_error_scores",
     "raise_dispatch_error",
     "safe_indexing",
@@ -87,7 +88,7 @@ try:
     from sklearn.base import clone
     from sklearn.metrics._scorer import _MultimetricScorer
     from sklearn.model_selection import _validation
-    from sklearn.model_selection._search import BaseSearchCV
+    from sklearn.model_selection._search import BaseSearchCV, GridSearchCV, RandomizedSearchCV
     from sklearn.pipeline import Pipeline
     from sklearn.utils import _safe_indexing
     from sklearn.utils.metaestimators import _safe_split
@@ -211,6 +212,13 @@ def searching(parallel: Any) -> tuple[Any, Any] | None:
             return frame.f_locals.get("self"), frame.f_locals.get("base_estimator")
         frame = frame.f_back
     return None
+
+
+def in_rounds(search: Any) -> bool:
+    """Tell whether a search evaluates candidates again and again, on the same folds."""
+    if search is None or getattr(search, "resource", None) == "n_samples":
+        return False
+    return type(search)._run_search not in (GridSearchCV._run_search, RandomizedSearchCV._run_search)
 
 
 def cloned_by_search() -> bool:
