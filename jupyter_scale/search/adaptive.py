@@ -14,10 +14,12 @@ folds.
 from __future__ import annotations
 
 import copy
+import itertools
 import math
 import time
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from numbers import Integral, Real
 from typing import Any, ClassVar
 
@@ -69,7 +71,7 @@ class OptunaSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn is unt
         Goes on with a study, which keeps its own sampler and pruner. It must maximise, as scores of
         scikit-learn do; its earlier trials teach the sampler and are not in ``cv_results_``.
     callbacks : list of callable, optional
-        Called with the study and each finished trial. ``StopIteration`` from one ends the search.
+        Called with the study and each finished trial; ``study.stop()`` in one ends the search.
     scoring, n_jobs, refit, cv, verbose, pre_dispatch, error_score, return_train_score
         As in ``RandomizedSearchCV``. With several metrics, `refit` names the one to maximise.
     random_state : int, RandomState or None
@@ -183,12 +185,10 @@ class OptunaSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn is unt
         size = self.batch_size or _threads()
         deadline = math.inf if self.timeout is None else time.monotonic() + self.timeout
         left = self.n_trials
-        try:
-            while left and time.monotonic() < deadline:
+        with _stoppable(self.study_) as stopped:
+            while left and not stopped() and time.monotonic() < deadline:
                 driver.round(space, min(size, left), self.callbacks or ())
                 left -= min(size, left)
-        except StopIteration:  # a callback has seen enough
-            pass
         driver.evaluator.finish()
 
     def _study(self, optuna: Any) -> Any:
@@ -215,10 +215,22 @@ class OptunaSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn is unt
         if name in space.distributions:
             raise ValueError(f"{name} is staged, so leave it out of param_distributions")
         steps = list(values)
-        rising = all(a < b for a, b in zip(steps, steps[1:], strict=False))
+        rising = all(a < b for a, b in itertools.pairwise(steps))
         if not steps or not rising or not all(isinstance(step, Integral) for step in steps):
             raise ValueError(f"staged={self.staged!r}: give rising whole numbers")
         return [{name: step} for step in steps]
+
+
+@contextmanager
+def _stoppable(study: Any) -> Iterator[Callable[[], bool]]:
+    """Let samplers and callbacks call ``study.stop()``, which Optuna has for its own loop only."""
+    local = study._thread_local
+    before, local.in_optimize_loop = local.in_optimize_loop, True
+    study._stop_flag = False
+    try:
+        yield lambda: bool(study._stop_flag)
+    finally:
+        local.in_optimize_loop = before
 
 
 class _Driver:

@@ -218,7 +218,10 @@ def in_rounds(search: Any) -> bool:
     """Tell whether a search evaluates candidates again and again, on the same folds."""
     if search is None or getattr(search, "resource", None) == "n_samples":
         return False
-    return type(search)._run_search not in (GridSearchCV._run_search, RandomizedSearchCV._run_search)
+    return type(search)._run_search not in (
+        GridSearchCV._run_search,
+        RandomizedSearchCV._run_search,
+    )
 
 
 def cloned_by_search() -> bool:

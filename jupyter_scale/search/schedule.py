@@ -230,9 +230,9 @@ class Schedule:
             if not isinstance(item, int) and _branch(item) is not None
         ]
         self._parked.clear()
-        for branch in self._had:
-            if branch.made:
-                self._mark(branch, made=False)
+        for had in self._had:
+            if had.made:
+                self._mark(had, made=False)
         self._had.clear()
         for item in waiting:
             branch = _branch(item)
