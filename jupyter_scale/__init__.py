@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from jupyter_scale.search import (
     Control,
+    OptunaSearchCV,
     Plan,
     PlanOnly,
     Recorder,
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Control",
+    "OptunaSearchCV",
     "Plan",
     "PlanOnly",
     "Recorder",

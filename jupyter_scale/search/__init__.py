@@ -1,5 +1,6 @@
 """The merged search: scikit-learn's own searches with every shared piece of work done once."""
 
+from jupyter_scale.search.adaptive import OptunaSearchCV
 from jupyter_scale.search.backend import PlanOnly
 from jupyter_scale.search.control import Control, SearchStopped
 from jupyter_scale.search.meta import rowwise
@@ -10,6 +11,7 @@ from jupyter_scale.search.stream import stream
 
 __all__ = [
     "Control",
+    "OptunaSearchCV",
     "Plan",
     "PlanOnly",
     "Recorder",

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import joblib
 
 from jupyter_scale.search import internals, refit
+from jupyter_scale.search.cache import Cache
 from jupyter_scale.search.cell import run_inner
 from jupyter_scale.search.internals import (
     FallbackToBackend,
@@ -103,6 +104,7 @@ class Evaluation(ParallelBackendBase):  # type: ignore[misc]  # joblib is untype
         self._report: SearchReport | None = None
         self._sent = session.sent()
         self._refits = False
+        self._cache: Cache | None = None
 
     def configure(self, n_jobs: int = 1, parallel: Any = None, **kwargs: Any) -> int:
         """Ask joblib to dispatch everything before it waits."""
@@ -113,6 +115,8 @@ class Evaluation(ParallelBackendBase):  # type: ignore[misc]  # joblib is untype
         if search is not None:
             fit = None if self._sent is None else self._refit
             self._refits = refit.expect(*search, fit)
+        if internals.in_rounds(self._search):
+            self._cache = self._session.cache()
         return self.effective_n_jobs(n_jobs)
 
     def effective_n_jobs(self, n_jobs: int | None) -> int:
@@ -162,7 +166,9 @@ class Evaluation(ParallelBackendBase):  # type: ignore[misc]  # joblib is untype
             # successive halving evaluates several times: its rounds share one report
             self._report = self._report or self._session.new_report(self._planner)
             try:
-                results = self._session.run(self._planner, self._report, self._sent, self._places)
+                results = self._session.run(
+                    self._planner, self._report, self._sent, self._places, self._cache
+                )
             except BaseException:
                 self._refits = False
                 raise
@@ -182,6 +188,8 @@ class Evaluation(ParallelBackendBase):  # type: ignore[misc]  # joblib is untype
 
     def terminate(self) -> None:
         """Keep the data on the workers for the refit, if there is one."""
+        if self._cache is not None:
+            self._cache.clear()
         if self._sent is not None and not self._refits:
             self._sent.close()
 

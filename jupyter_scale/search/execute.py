@@ -24,6 +24,7 @@ from distributed.client import FutureCancelledError
 from distributed.scheduler import KilledWorker
 
 from jupyter_scale.search import tasks, worker
+from jupyter_scale.search.cache import Kept
 from jupyter_scale.search.control import Control, SearchStopped
 from jupyter_scale.search.failing import (
     LOST,
@@ -136,6 +137,7 @@ class Cluster:
         control: Control,
         *,
         nested: Callable[[], Any] | None = None,
+        kept: Kept | None = None,
     ) -> None:
         """Run a plan to its end.
 
@@ -149,6 +151,8 @@ class Cluster:
             Pauses or stops the run.
         nested : callable, optional
             In the place of this cluster's own.
+        kept : Kept, optional
+            What earlier plans have left on the workers, and what this one is to leave.
 
         Raises
         ------
@@ -159,7 +163,7 @@ class Cluster:
         SchedulerLost
             When the cluster does not answer any more.
         """
-        run = _Run(self, plan, tally, sent, control, nested or self._nested)
+        run = _Run(self, plan, tally, sent, control, nested or self._nested, kept)
         try:
             run.run()
         except Exception as error:
@@ -179,6 +183,7 @@ class _Run:
         sent: Sent,
         control: Control,
         nested: Callable[[], Any],
+        kept: Kept | None,
     ) -> None:
         self.cluster = cluster
         self.client = cluster.client
@@ -187,7 +192,8 @@ class _Run:
         self.sent = sent
         self.control = control
         self.nested = nested
-        self.schedule = Schedule(plan)
+        self.kept = kept
+        self.schedule = Schedule(plan, keep=() if kept is None else kept.numbers)
         self.bundle, self.data = bundled(plan)
         self.shared: list[Future[Any]] = []
         self.made: dict[int, Future[Any]] = {}
@@ -206,6 +212,7 @@ class _Run:
     def run(self) -> None:
         shared = self.shared = self._send()
         try:
+            self._take()
             while not self.schedule.finished:
                 if self.failures:
                     self._raise_first()
@@ -224,9 +231,24 @@ class _Run:
                         break
                 self.control.check()  # when what is done is collected
         finally:
-            futures = [*self.under_way, *self.made.values()]
+            made = [future for future in self.made.values() if not self._holds(future)]
+            futures = [*self.under_way, *made]
             if futures and self.client.status == "running":
                 self.client.cancel(futures, reason="the search has ended", msg=None)
+
+    def _take(self) -> None:
+        """Take over what earlier plans have made."""
+        if self.kept is None:
+            return
+        for number, chain in self.kept.found.items():
+            numbers = self.kept.numbered(number)
+            self.made[number] = self.client.submit(
+                worker.renumber, chain.value, numbers, key=_key("kept"), pure=False
+            )
+        self._drop(self.schedule.have(list(self.made)))
+
+    def _holds(self, future: Future[Any]) -> bool:
+        return self.kept is not None and self.kept.holds(future)
 
     def _completed(self) -> list[tuple[Future[Any], Any]]:
         """Return what has ended, perhaps nothing, within a moment."""
@@ -318,6 +340,10 @@ class _Run:
         for number, seconds in outcome.seconds.items():
             self.schedule.durations.learn(numbers[number].kind, seconds)
         finish(outcome)
+        if self.kept is not None and piece.node is not None and outcome.nbytes:
+            seconds = sum(outcome.made.values())
+            made = self.made[piece.node]
+            self.kept.put(piece.node, made, seconds=seconds, nbytes=outcome.nbytes)
         unneeded = self.schedule.made(piece) if piece.make else self.schedule.done(piece)
         self._drop(unneeded)
 
@@ -369,6 +395,8 @@ class _Run:
         self.made.clear()
         self.trials.clear()
         self.sent.lost()
+        if self.kept is not None:
+            self.kept.lost()
 
     def _isolate(self, piece: Piece, error: BaseException, key: Any) -> None:
         """Find the candidate that ends its workers, and fail that one only."""

@@ -34,7 +34,10 @@ __all__ = [
     "configured",
     "cross_val_predict",
     "fit_and_score",
+    "fit_failures",
     "has_callbacks",
+    "in_rounds",
+    "insert_error_scores",
     "raise_dispatch_error",
     "safe_indexing",
     "safe_split",
@@ -85,7 +88,7 @@ try:
     from sklearn.base import clone
     from sklearn.metrics._scorer import _MultimetricScorer
     from sklearn.model_selection import _validation
-    from sklearn.model_selection._search import BaseSearchCV
+    from sklearn.model_selection._search import BaseSearchCV, GridSearchCV, RandomizedSearchCV
     from sklearn.pipeline import Pipeline
     from sklearn.utils import _safe_indexing
     from sklearn.utils.metaestimators import _safe_split
@@ -99,6 +102,8 @@ score: Callable[..., Any] = _validation._score
 safe_split: Callable[..., tuple[Any, Any]] = _safe_split
 safe_indexing: Callable[..., Any] = _safe_indexing
 cross_val_predict: Callable[..., Any] = _validation.cross_val_predict
+fit_failures: Callable[..., None] = _validation._warn_or_raise_about_fit_failures
+insert_error_scores: Callable[..., None] = _validation._insert_error_scores
 
 
 def substituted(function: Callable[..., Any], **names: Any) -> Callable[..., Any]:
@@ -207,6 +212,16 @@ def searching(parallel: Any) -> tuple[Any, Any] | None:
             return frame.f_locals.get("self"), frame.f_locals.get("base_estimator")
         frame = frame.f_back
     return None
+
+
+def in_rounds(search: Any) -> bool:
+    """Tell whether a search evaluates candidates again and again, on the same folds."""
+    if search is None or getattr(search, "resource", None) == "n_samples":
+        return False
+    return type(search)._run_search not in (
+        GridSearchCV._run_search,
+        RandomizedSearchCV._run_search,
+    )
 
 
 def cloned_by_search() -> bool:

@@ -205,6 +205,7 @@ class Nodes:
             role,
         )
         self.plan.nodes.append(node)
+        self.plan.keys.append(key)
         if node.fitted:
             self.plan.counts[step.label][1] += 1
         return number

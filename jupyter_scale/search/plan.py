@@ -214,6 +214,8 @@ class Plan(Counted):
         Call numbers answered by the cell with another number: equal candidates.
     nodes : list of Node
         The transformers to fit before the final steps.
+    keys : list of tuple
+        What identifies each node: its role, where its data come from, and what is fitted.
     counts : dict of str to list of two int
         Per step: fits that scikit-learn would do, fits that the plan does.
     unshared, unseeded : dict of str to int
@@ -230,6 +232,7 @@ class Plan(Counted):
     folds: list[Fold] = field(default_factory=list)
     data: list[Any] = field(default_factory=list)
     nodes: list[Node] = field(default_factory=list)
+    keys: list[tuple[Any, ...]] = field(default_factory=list)
     cells: list[Cell] = field(default_factory=list)
     calls: list[Call] = field(default_factory=list)
     copies: dict[int, int] = field(default_factory=dict)

@@ -78,6 +78,8 @@ class Schedule:
     ----------
     plan : Plan
         What is to be done.
+    keep : collection of int
+        Nodes that are to be made each by itself, as they are wanted after this plan too.
 
     Examples
     --------
@@ -86,8 +88,10 @@ class Schedule:
     (True, True)
     """
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Plan, *, keep: Iterable[int] = ()) -> None:
         self.plan = plan
+        self._keep = frozenset(keep)
+        self._had: list[Branch] = []
         self.entries: list[Cell | Call] = [
             *sorted(plan.cells, key=lambda cell: (cell.fold, cell.setup, cell.path, cell.needs)),
             *plan.calls,
@@ -117,6 +121,19 @@ class Schedule:
 
     # -- what the schedule learns
 
+    def have(self, numbers: Iterable[int]) -> list[int]:
+        """Note, before anything is done, nodes that are made; return those not needed."""
+        unneeded: list[int] = []
+        had = sorted((self._branches[number] for number in numbers), key=lambda b: b.depth)
+        for branch in had:
+            assert branch.node is not None
+            above, entries = _base(branch.parent), _open(branch)
+            branch.made = True
+            self._had.append(branch)
+            self._needed[branch.node] = entries
+            unneeded += [*self._release(above, entries), *self._settle(branch)]
+        return unneeded
+
     def made(self, piece: Piece) -> Iterable[int]:
         """Note that a piece has made its node; return the nodes no longer needed."""
         self._running -= piece.seconds
@@ -129,9 +146,9 @@ class Schedule:
             return list(self.sides.settled(self.sides.direct(piece.node)))
         branch = piece.branch
         branch.made = True
-        self._needed[piece.node] = branch.stop - branch.start
+        self._needed[piece.node] = _open(branch)
         self._stack.append(branch)
-        return [*self._release(piece.base, branch.stop - branch.start), *self._settle(branch)]
+        return [*self._release(piece.base, _open(branch)), *self._settle(branch)]
 
     def done(self, piece: Piece) -> Iterable[int]:
         """Note that the entries of a piece are done; return the nodes no longer needed."""
@@ -203,6 +220,9 @@ class Schedule:
             if not isinstance(item, int) and _branch(item) is not None
         ]
         self._parked.clear()
+        for had in self._had:
+            had.made = False
+        self._had.clear()
         for item in waiting:
             branch = _branch(item)
             while branch is not None:
@@ -227,10 +247,10 @@ class Schedule:
                 piece = self._beside(item)
             elif isinstance(item, Piece):
                 piece = self._some(item, limit, threads)
-            elif self._fits(item, limit, threads):
+            elif not self._apart(item) and self._fits(item, limit, threads):
                 piece = Piece(item, item.start, item.stop, _base(item))
-            elif item.node is not None and not item.made:
-                piece = _making(item)
+            elif item.node is not None and not item.made and _open(item):
+                piece = _making(item, self._keep)
             else:
                 self._divide(item)
                 continue
@@ -238,6 +258,14 @@ class Schedule:
             if ready is not None:
                 return self._start(ready)
         return None
+
+    def _apart(self, branch: Branch) -> bool:
+        """Tell whether something at a branch, or below it, is made by itself."""
+        if not self._keep:
+            return False
+        if branch.node in self._keep and not branch.made and _open(branch):
+            return True
+        return any(child.made or self._apart(child) for child in branch.children)
 
     def _divide(self, branch: Branch) -> None:
         """Put what is below a branch in its place."""
@@ -429,9 +457,14 @@ def _base(branch: Branch | None) -> int | None:
     return None
 
 
-def _making(branch: Branch) -> Piece:
+def _open(branch: Branch) -> int:
+    """Return the number of entries below a branch that no made node below it serves."""
+    return branch.direct + sum(_open(child) for child in branch.children if not child.made)
+
+
+def _making(branch: Branch, keep: frozenset[int]) -> Piece:
     """Make the node below which the branch first divides; those before it come along."""
-    while branch.direct == 0 and len(branch.children) == 1:
+    while branch.direct == 0 and len(branch.children) == 1 and branch.node not in keep:
         branch = branch.children[0]
     return Piece(branch, branch.start, branch.stop, _base(branch), node=branch.node)
 

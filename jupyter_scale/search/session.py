@@ -13,10 +13,13 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import joblib
+from dask.utils import parse_bytes
 from distributed import Client
+from distributed.system import MEMORY_LIMIT
 
 from jupyter_scale.search import internals, refit
 from jupyter_scale.search.backend import MergedBackend
+from jupyter_scale.search.cache import Cache
 from jupyter_scale.search.control import Control, SearchStopped
 from jupyter_scale.search.execute import Cluster, run_here
 from jupyter_scale.search.internals import (
@@ -45,6 +48,7 @@ def merged(
     recorder: Recorder | None = None,
     on_score: Callable[[Score], None] | None = None,
     control: Control | None = None,
+    cache: str | float | None = None,
 ) -> Iterator[Report]:
     """Run scikit-learn's searches with every shared piece of work done once.
 
@@ -64,6 +68,10 @@ def merged(
         Called with each finished cell, a `Score`, in the order of completion; see also `stream`.
     control : Control, optional
         Pauses, resumes and stops the searches, from any thread; else ``report.control`` does.
+    cache : str or float, optional
+        How much of the workers' memory a search that goes round by round (`OptunaSearchCV`,
+        successive halving) may fill with fitted steps for its next round: ``"2 GiB"``, or a
+        fraction of all they have; a fifth by default. They go when the search ends.
 
     Yields
     ------
@@ -73,7 +81,7 @@ def merged(
     Raises
     ------
     ValueError
-        If `merge` is none of the two, or `client` is closed.
+        If `merge` is none of the two, `client` is closed, or `cache` is no size.
     SearchStopped
         By a search that `control` has stopped.
     ImportError
@@ -109,6 +117,7 @@ def merged(
         plan_only=plan_only,
         told=_Guarded(recorder, on_score),
         control=control,
+        cache=FRACTION if cache is None else cache,
     )
     try:
         with joblib.parallel_config(backend=MergedBackend(session)):
@@ -148,8 +157,10 @@ class Session:
         told: _Guarded | None = None,
         control: Control | None = None,
         inside: bool = False,
+        cache: str | float = 0.0,
     ) -> None:
         self.client = client
+        self._room = _room(cache)
         self.seed = seed
         self.seeded_only = seeded_only
         self.plan_only = plan_only
@@ -173,6 +184,15 @@ class Session:
         self._sent.add(sent)
         return sent
 
+    def cache(self) -> Cache | None:
+        """Return what is to keep fitted steps from one round of a search to the next."""
+        if self.client is None:
+            return None
+        room = self._room
+        if isinstance(room, float):
+            room = int(room * _memory(self.client))
+        return Cache(room) if room else None
+
     def close(self) -> None:
         """Leave no data on the workers, whatever became of the fits."""
         for sent in list(self._sent):
@@ -184,9 +204,11 @@ class Session:
         report: SearchReport,
         sent: Sent | None,
         places: Sequence[Place],
+        cache: Cache | None = None,
     ) -> dict[int, Any]:
         """Run what a planner has collected; return the results by call number."""
         plan = planner.plan
+        kept = None if cache is None else cache.of(plan)
         report.plan(plan)
         tally = Tally(plan, report, self.recorder, places, self.recorder.scored)
         start = time.perf_counter()
@@ -198,7 +220,7 @@ class Session:
                 if self.cluster is None or sent is None or watched:
                     run_here(plan, tally, nested=self._nested, control=self.control)
                 else:
-                    self.cluster.run(plan, tally, sent, self.control)
+                    self.cluster.run(plan, tally, sent, self.control, kept=kept)
             finally:
                 report.seconds += time.perf_counter() - start
         return {n: tally.results[plan.copies.get(n, n)] for n in range(plan.n_calls)}
@@ -256,6 +278,25 @@ class Session:
         if planner.caller is not None:
             planner.caller.scale_report = report
         return report
+
+
+FRACTION = 0.2
+"""Of the workers' memory, for fitted steps that the next round of a search may need."""
+
+
+def _room(cache: str | float) -> int | float:
+    """Return bytes (an int), or a fraction of the memory (a float)."""
+    share = isinstance(cache, int | float) and cache <= 1
+    room = float(cache) if share else parse_bytes(cache)
+    if room < 0:
+        raise ValueError(f'cache={cache!r}: give a size such as "2 GiB", or a fraction such as 0.2')
+    return room
+
+
+def _memory(client: Client) -> int:
+    """Return the bytes of memory that the workers may use together."""
+    workers = client.scheduler_info(n_workers=-1)["workers"].values()
+    return sum(info["memory_limit"] or MEMORY_LIMIT for info in workers)
 
 
 class _Guarded:

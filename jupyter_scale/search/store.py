@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from dask.sizeof import sizeof
+
 from jupyter_scale.search.plan import Cell, Node
 from jupyter_scale.search.sharing import Parcel, freeze
 
@@ -45,6 +47,13 @@ class Made:
         """Return this result for a task, which may add answers of its own."""
         return replace(self, answers=dict(self.answers), inner=dict(self.inner))
 
+    @property
+    def nbytes(self) -> int:
+        """About the memory that this result takes."""
+        parcels = [self.train, self.test, self.again, *(one for one, _ in self.answers.values())]
+        rows = sum(int(sizeof(parcel.value)) for parcel in parcels if parcel is not None)
+        return rows + _size(self.transformer)
+
     def without_train(self) -> Made:
         """Return what the cells below a later node still need of this one."""
         return replace(self, train=None)
@@ -55,6 +64,15 @@ class Made:
             lines = "".join(traceback.format_tb(self.trace))
             self.error.add_note(f"(fitted once for all candidates that share it)\n{lines}")
         return replace(self, trace=None)
+
+
+def _size(value: Any) -> int:
+    """Estimate the bytes of a fitted estimator, with those inside it."""
+    if isinstance(value, list | tuple) and len(value) < 100:
+        return sum(map(_size, value))
+    if hasattr(value, "get_params") and hasattr(value, "__dict__"):
+        return sum(map(_size, vars(value).values()))
+    return int(sizeof(value))
 
 
 @dataclass(slots=True, eq=False)

@@ -72,6 +72,8 @@ class Outcome:
     """Cells that had to be run on data of their own, against the plan."""
     unplanned: list[str] = field(default_factory=list)
     """Labels of fits that the plan had answered by another one."""
+    nbytes: int = 0
+    """Size of a node that was made, and of those with it; 0 where it is not to be kept."""
 
 
 class RemoteTraceback(Exception):
@@ -175,10 +177,17 @@ def make(
     failed = next((store.made[n] for n in before if n in store.made and store.made[n].error), None)
     store.made.setdefault(number, failed or Made(not_shared=True))
     _account(outcome, store, warned)
-    # a family is needed for what is derived from it only
+    # a family is needed for what is derived from it only; that needs its training rows too
     kept = [n for n in before if n in store.made and task.nodes[n].role != "family"]
-    made = {n: store.made[n].without_train().portable() for n in kept}
-    return {**made, number: store.made[number].portable()}, outcome
+    source = task.nodes[number].parent if task.nodes[number].role == "family" else None
+    made = {
+        n: (store.made[n] if n == source else store.made[n].without_train()).portable()
+        for n in kept
+    }
+    made[number] = store.made[number].portable()
+    if made[number].transformer is not None:
+        outcome.nbytes = sum(one.nbytes for one in made.values())
+    return made, outcome
 
 
 def _store(task: Task, given: Mapping[int, Made] | None) -> Store:

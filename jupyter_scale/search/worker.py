@@ -12,13 +12,14 @@ from typing import Any
 from distributed import get_worker
 
 from jupyter_scale.search import tasks
+from jupyter_scale.search.cache import renumbered
 from jupyter_scale.search.mapping import Mapped
 from jupyter_scale.search.plan import Ref
 from jupyter_scale.search.sharing import Parcel
 from jupyter_scale.search.store import Made
 from jupyter_scale.search.tasks import Bundle, CarriedError, Outcome, Task
 
-__all__ = ["hold", "make_on_worker", "outcome_of", "run_on_worker"]
+__all__ = ["hold", "make_on_worker", "outcome_of", "renumber", "run_on_worker"]
 
 
 def run_on_worker(
@@ -106,6 +107,13 @@ def _filled(bundle: Bundle, values: dict[int, Any]) -> Bundle:
 def hold(parcel: Parcel | Mapped) -> Parcel | Mapped:
     """Return a piece of data: as the result of a task it can be had again."""
     return parcel
+
+
+def renumber(
+    made: tuple[dict[int, Made], Outcome], numbers: dict[int, int]
+) -> tuple[dict[int, Made], Outcome]:
+    """Return nodes that another plan has made, by their numbers in this one."""
+    return renumbered(made[0], numbers), made[1]
 
 
 def outcome_of(made: tuple[dict[int, Made], Outcome]) -> Outcome:

@@ -443,6 +443,18 @@ def test_one_decomposition_serves_all_numbers_of_components(where: Client | None
     assert fits == {"union__pca": 3, "union__best": 3, "union": 18, "clf": 36}
 
 
+def test_what_is_derived_has_the_training_rows_before_its_family(client: Client) -> None:
+    pipe = make_pipeline(StandardScaler(), SelectKBest(), LogisticRegression())
+    grid = {
+        "standardscaler__with_std": [True, False],
+        "selectkbest__k": [1, 2, 3, 4],
+        "logisticregression__C": [0.1, 1.0, 2.0],
+    }
+    search = GridSearchCV(pipe, grid, cv=3, error_score="raise", return_train_score=True)
+    fits = check(search, client)
+    assert fits == {"standardscaler": 6, "selectkbest": 6, "logisticregression": 72}
+
+
 def test_one_boosting_serves_all_numbers_of_trees(where: Client | None) -> None:
     pipe = make_pipeline(PCA(**FULL), GradientBoostingClassifier(random_state=0))
     grid = {

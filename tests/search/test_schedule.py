@@ -71,15 +71,25 @@ def seconds(label: str) -> float:
 class Simulation:
     """Carries pieces out in some order, and counts what is fitted."""
 
-    def __init__(self, plan: Plan, *, threads: int, seed: int, losses: int = 0) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        *,
+        threads: int,
+        seed: int,
+        losses: int = 0,
+        keep: Iterable[int] = (),
+        had: Iterable[int] = (),
+    ) -> None:
         self.plan = plan
-        self.schedule = Schedule(plan)
+        self.schedule = Schedule(plan, keep=keep)
         self.random = random.Random(seed)
         self.threads = threads
         self.losses = losses
         self.fitted: list[int] = []
         self.scored: list[int] = []
-        self.held: set[int] = set()
+        self.held: set[int] = set(had)
+        self.held -= set(self.schedule.have(self.held))
         self.most_held = 0
         self.pieces: list[Piece] = []
 
@@ -208,6 +218,36 @@ def test_lost_work_is_done_again(seed: int) -> None:
     simulation.run()
     assert sorted(simulation.scored) == [cell.number for cell in work.cells]
     assert set(simulation.fitted) == set(range(len(work.nodes)))
+
+
+@given(
+    seed=st.integers(0, 99),
+    middle=st.integers(1, 3),
+    had=st.sets(st.integers(0, 8)),
+    losses=st.integers(0, 2),
+)
+@settings(max_examples=40, deadline=None)
+def test_what_an_earlier_round_has_made_is_not_made_again(
+    seed: int, middle: int, had: set[int], losses: int
+) -> None:
+    work = plan(middle=middle, leaves=2, folds=2)
+    nodes = range(len(work.nodes))
+    had &= set(nodes)
+    simulation = Simulation(work, threads=2, seed=seed, keep=nodes, had=had, losses=losses)
+    simulation.run()
+    assert sorted(simulation.scored) == [cell.number for cell in work.cells]
+    makings = [piece.node for piece in simulation.pieces if piece.make]
+    if not losses:
+        covered = {n for n in nodes if all(had & set(path) for path in below(work, n))} | had
+        assert sorted(simulation.fitted) == sorted(set(nodes) - covered)
+        assert makings == list(dict.fromkeys(makings))
+        assert set(makings) == set(nodes) - covered, "each by itself"
+        assert not simulation.held
+
+
+def below(plan: Plan, node: int) -> list[tuple[int, ...]]:
+    """Return what comes after a node, per path through it."""
+    return [cell.path[cell.path.index(node) :] for cell in plan.cells if node in cell.path]
 
 
 def test_pieces_stay_short_and_shrink_towards_the_end() -> None:
