@@ -23,9 +23,9 @@ from threadpoolctl import threadpool_limits
 from workers import two_workers
 
 from jupyter_scale import OptunaSearchCV, PlanOnly, merged
-from jupyter_scale.search.backend import _room
 from jupyter_scale.search.cache import Cache, Kept
 from jupyter_scale.search.plan import Plan
+from jupyter_scale.search.session import _room
 
 X, y = make_classification(n_samples=80, n_features=6, random_state=0)
 PIPE = Pipeline([("scale", StandardScaler()), ("best", SelectPercentile()), ("clf", SVC())])
