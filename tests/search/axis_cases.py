@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pytest
+import sklearn
 from scipy import sparse
 from sklearn.datasets import make_classification, make_regression
 from sklearn.decomposition import PCA
@@ -70,6 +72,13 @@ from sklearn.tree import (
     DecisionTreeRegressor,
     ExtraTreeClassifier,
     ExtraTreeRegressor,
+)
+
+from jupyter_scale.search import axes
+
+needs_rules = pytest.mark.skipif(
+    ".".join(sklearn.__version__.split(".")[:2]) not in axes.TESTED,
+    reason="rules hold, and are used, on the releases in axes.TESTED only",
 )
 
 # -- the data

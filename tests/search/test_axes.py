@@ -12,7 +12,19 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from axis_cases import CASES, DATA, SIZES, Case, Data, binary, classes, named, table, tree
+from axis_cases import (
+    CASES,
+    DATA,
+    SIZES,
+    Case,
+    Data,
+    binary,
+    classes,
+    named,
+    needs_rules,
+    table,
+    tree,
+)
 from scipy import sparse
 from sklearn.base import BaseEstimator, clone
 from sklearn.decomposition import PCA
@@ -67,6 +79,8 @@ from threadpoolctl import threadpool_limits
 
 from jupyter_scale.search import axes
 from jupyter_scale.search.axes import Axis, NotExact, find
+
+pytestmark = needs_rules
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from axis_cases import needs_rules
 from distributed import Client
 from equality import assert_same_results
 from sklearn.base import BaseEstimator, TransformerMixin, clone
@@ -93,6 +94,7 @@ def union(**options: Any) -> FeatureUnion:
 FULL: dict[str, Any] = {"svd_solver": "full"}
 
 
+@needs_rules
 def test_branches_of_a_union(where: Client | None) -> None:
     pipe = Pipeline([("union", union(transformer_weights={"norm": 2})), ("clf", GaussianNB())])
     grid = {
@@ -435,6 +437,7 @@ def test_layouts_that_depend_on_the_rows_are_done_per_fold(where: Client | None)
 # -- axes inside
 
 
+@needs_rules
 def test_one_decomposition_serves_all_numbers_of_components(where: Client | None) -> None:
     parts = [("pca", PCA(**FULL)), ("best", SelectKBest())]
     pipe = Pipeline([("union", FeatureUnion(parts)), ("clf", LogisticRegression())])
@@ -443,6 +446,7 @@ def test_one_decomposition_serves_all_numbers_of_components(where: Client | None
     assert fits == {"union__pca": 3, "union__best": 3, "union": 18, "clf": 36}
 
 
+@needs_rules
 def test_what_is_derived_has_the_training_rows_before_its_family(client: Client) -> None:
     pipe = make_pipeline(StandardScaler(), SelectKBest(), LogisticRegression())
     grid = {
@@ -455,6 +459,7 @@ def test_what_is_derived_has_the_training_rows_before_its_family(client: Client)
     assert fits == {"standardscaler": 6, "selectkbest": 6, "logisticregression": 72}
 
 
+@needs_rules
 def test_one_boosting_serves_all_numbers_of_trees(where: Client | None) -> None:
     pipe = make_pipeline(PCA(**FULL), GradientBoostingClassifier(random_state=0))
     grid = {
