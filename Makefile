@@ -78,7 +78,7 @@ define install
 	echo 'No uv for this machine: going on with pip, which takes longer'
 @[ -t 2 ] || quiet=--quiet; \
 if $(BIN)/python -m uv --version >/dev/null 2>&1; then \
-	$(BIN)/python -m uv pip install $$quiet --python $(BIN)/python -c constraints.txt -e '$(1)'; \
+	$(BIN)/python -m uv pip install $$quiet --compile-bytecode --python $(BIN)/python -c constraints.txt -e '$(1)'; \
 else false; fi || \
 $(BIN)/python -m pip install $$quiet --disable-pip-version-check -c constraints.txt -e '$(1)' || \
 { echo 'The install failed: read the error above; without a network, set PIP_INDEX_URL and' \

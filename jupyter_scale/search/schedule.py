@@ -24,6 +24,7 @@ __all__ = ["Piece", "Schedule"]
 
 SHORTEST = 0.2
 LONGEST = 2.0  # seconds: progress and interrupts wait for a task to end
+PER_THREAD = 0.004  # seconds more for each thread: the scheduler's time for a task
 ROUNDS = 3  # pieces that each thread should still get from what remains
 PROBE = 8  # cells in a piece while their duration is unknown
 
@@ -270,8 +271,11 @@ class Schedule:
     def _divide(self, branch: Branch) -> None:
         """Put what is below a branch in its place."""
         base = _base(branch)
-        (self._pool if base is None else self._stack).extend(reversed(branch.children))
-        self._sort_pool()
+        if base is None:
+            self._pool.extend(reversed(branch.children))
+            self._sort_pool()
+        else:
+            self._stack.extend(reversed(branch.children))
         if branch.direct:
             self._stack.append(Piece(branch, branch.start, branch.start + branch.direct, base))
 
@@ -350,7 +354,8 @@ class Schedule:
 
     def _limit(self, threads: int) -> float:
         remaining = self._running + max(0.0, self._remaining)
-        return min(LONGEST, max(SHORTEST, remaining / (ROUNDS * threads)))
+        longest = max(LONGEST, PER_THREAD * threads)
+        return min(longest, max(SHORTEST, remaining / (ROUNDS * threads)))
 
     # -- what it costs
 
