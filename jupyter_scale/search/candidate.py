@@ -107,6 +107,8 @@ class Candidate:
     seeds: dict[str, int] = field(default_factory=dict)
     root: bytes = b""
     """Settings of the Pipeline itself that bear on what its steps see."""
+    pipeline: bool = False
+    """Whether the estimator is a Pipeline: one of a single step has no `steps`."""
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -205,7 +207,7 @@ class Candidates:
         if first.writes_first:
             alone = f"{first.writes_first} writes into the data of the fold"
         root = identify((first.pairwise, getattr(self.estimator, "transform_input", None)))
-        return Candidate(steps, final, alone, seeds, root)
+        return Candidate(steps, final, alone, seeds, root, self._pipeline)
 
     def _step(
         self,

@@ -183,7 +183,7 @@ class Planner:
             own.append(final.label)
         self._count((), own)
         site = Site(inner=inside.sites, family=family)
-        cell.site = Site(inner=(*sites, site)) if candidate.steps else site
+        cell.site = Site(inner=(*sites, site)) if candidate.pipeline else site
         cell.label, cell.labels = final.label, self._one(own)
         cell.path, cell.needs = self._one(path), self._one((*needs, *inside.needs))
         setting = self._nodes.kind_of(inside.up if family is None else family)

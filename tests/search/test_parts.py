@@ -140,6 +140,13 @@ def test_branches_of_a_column_transformer(where: Client | None) -> None:
     }
 
 
+def test_a_pipeline_of_one_step(where: Client | None) -> None:
+    grid = {"gaussiannb__var_smoothing": [1e-9, 1e-3]}
+    check(GridSearchCV(make_pipeline(GaussianNB()), grid, cv=3), where)
+    grid = {"steps": [[("one", GaussianNB())], [("two", LogisticRegression())]]}
+    check(GridSearchCV(Pipeline([("any", GaussianNB())]), grid, cv=3), where)
+
+
 def test_columns_without_names_and_pandas_output(where: Client | None) -> None:
     columns = ColumnTransformer(
         [("slice", StandardScaler(), slice(0, 3)), ("mask", MinMaxScaler(), [False] * 7 + [True])],
