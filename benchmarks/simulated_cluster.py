@@ -19,6 +19,8 @@ import numpy as np
 from simulated_parts import SPAN, Costs, Outcome, Server, Task, Worker
 from simulated_work import Job, Policy, Work
 
+from jupyter_scale.search.schedule import window
+
 STEAL_EVERY = 1.0  # seconds: distributed's work-stealing-interval
 ASK_THREADS = 1.0  # seconds: how long the client believes the number of threads
 
@@ -88,8 +90,8 @@ class Simulation:
         arrived, self.arrived = self.arrived, []
         for task in arrived:
             self._collect(task.job)
-        window = self.policy.window(self._known_threads())
-        while self.under_way < window and not self.policy.finished:
+        most = window(self._known_threads())
+        while self.under_way < most and not self.policy.finished:
             job = self.policy.next(self._threads or 1)
             if job is None:
                 return

@@ -125,11 +125,6 @@ class Policy:
     def finished(self) -> bool:
         return self.schedule.finished
 
-    @staticmethod
-    def window(threads: int) -> int:
-        """Return how many tasks the client keeps under way (`execute._Run._fill`)."""
-        return threads + (threads + 1) // 2
-
     def next(self, threads: int) -> Job | None:
         """Return the next task, if there is one now."""
         started = time.process_time()

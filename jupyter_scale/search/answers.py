@@ -21,10 +21,10 @@ from jupyter_scale.search import axes, internals
 from jupyter_scale.search.hooks import ANSWERS, Hook, Memory, Remembered, attach
 from jupyter_scale.search.identity import Unidentified, identify
 from jupyter_scale.search.plan import Cell, Fold, Node, Setup, Site
-from jupyter_scale.search.sharing import Parcel, aliased, changed, freeze, private, view
+from jupyter_scale.search.sharing import Parcel, aliased, changed, denied, freeze, private, view
 from jupyter_scale.search.store import Made, Store
 
-__all__ = ["Answers", "NotShared", "Reached", "read_only"]
+__all__ = ["Answers", "NotShared", "Reached"]
 
 Fit = Callable[..., tuple[Any, Any]]
 
@@ -35,12 +35,6 @@ class NotShared(BaseException):
 
 class Reached(BaseException):
     """The node that the cell was run for is made; the rest of the cell is not wanted."""
-
-
-def read_only(error: object) -> bool:
-    """Tell whether an error says that something tried to write into shared data."""
-    text = str(error)
-    return "read-only" in text or "readonly" in text or "WRITEABLE" in text
 
 
 class _Elsewhere:
@@ -262,7 +256,7 @@ class Answers:
         try:
             output, fitted = function(transformer, given, y, **options)
         except Exception as error:
-            if read_only(error):
+            if denied(error):
                 return Made(not_shared=True)
             seconds = time.perf_counter() - start - self._elapsed[-1]
             self.store.fresh[node.number] = seconds

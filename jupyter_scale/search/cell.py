@@ -25,9 +25,10 @@ from typing import Any
 from sklearn.base import clone
 
 from jupyter_scale.search import internals
-from jupyter_scale.search.answers import Answers, NotShared, Reached, read_only
+from jupyter_scale.search.answers import Answers, NotShared, Reached
 from jupyter_scale.search.hooks import hook_of
 from jupyter_scale.search.plan import Cell, Fold, Setup
+from jupyter_scale.search.sharing import denied
 from jupyter_scale.search.store import Store
 
 __all__ = ["NotShared", "Reached", "run_cell", "run_inner"]
@@ -109,7 +110,7 @@ def _shared(answers: Answers, X: Any, arguments: dict[str, Any]) -> dict[str, An
     except NotShared:
         return None
     except Exception as error:
-        if read_only(error):
+        if denied(error):
             return None
         raise
 
@@ -182,7 +183,7 @@ def _score(estimator: Any, X: Any, y: Any, scorer: Any, *args: Any, **kwargs: An
 
 def _look(text: str) -> None:
     """Look at an error before scikit-learn makes a score of it, whatever becomes of warnings."""
-    if read_only(text):
+    if denied(text):
         raise NotShared
 
 

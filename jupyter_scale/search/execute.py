@@ -37,7 +37,7 @@ from jupyter_scale.search.failing import (
 )
 from jupyter_scale.search.mapping import Elsewhere
 from jupyter_scale.search.plan import Call, Cell, Plan
-from jupyter_scale.search.schedule import Piece, Schedule
+from jupyter_scale.search.schedule import Piece, Schedule, window
 from jupyter_scale.search.sending import Sent, bundled
 from jupyter_scale.search.tasks import Bundle, Outcome, Task
 
@@ -289,8 +289,8 @@ class _Run:
         """Keep every thread busy, and as little as possible queued."""
         threads = self.cluster.threads
         alone = bool(self.trials or self.careful)
-        window = 1 if alone else threads + (threads + 1) // 2
-        while len(self.under_way) < window:
+        most = 1 if alone else window(threads)
+        while len(self.under_way) < most:
             piece = self.trials.pop() if self.trials else self.schedule.next(threads=threads)
             if piece is None:
                 return

@@ -20,7 +20,7 @@ from jupyter_scale.search.durations import Durations
 from jupyter_scale.search.plan import Call, Cell, Plan
 from jupyter_scale.search.sides import Sides
 
-__all__ = ["Piece", "Schedule"]
+__all__ = ["Piece", "Schedule", "window"]
 
 SHORTEST = 0.2
 LONGEST = 2.0  # seconds: progress and interrupts wait for a task to end
@@ -70,6 +70,11 @@ class Piece:
     @property
     def make(self) -> bool:
         return self.node is not None
+
+
+def window(threads: int) -> int:
+    """Return how many pieces are to be under way: each thread busy, as little as can be queued."""
+    return threads + (threads + 1) // 2
 
 
 class Schedule:
@@ -142,20 +147,24 @@ class Schedule:
         if piece.branch is None:
             self._making.discard(piece.node)
             self.sides.made.add(piece.node)
-            self._stack.extend(reversed(self._parked))
-            self._parked.clear()
+            self._unpark()
             return list(self.sides.settled(self.sides.direct(piece.node)))
         branch = piece.branch
         branch.made = True
-        self._needed[piece.node] = _open(branch)
+        entries = self._needed[piece.node] = _open(branch)
         self._stack.append(branch)
-        return [*self._release(piece.base, _open(branch)), *self._settle(branch)]
+        return [*self._release(piece.base, entries), *self._settle(branch)]
 
     def done(self, piece: Piece) -> Iterable[int]:
         """Note that the entries of a piece are done; return the nodes no longer needed."""
         self._running -= piece.seconds
         self._left -= piece.stop - piece.start
         return [*self._release(piece.base, piece.stop - piece.start), *self._settle_entries(piece)]
+
+    def _unpark(self) -> None:
+        """Decide anew on what waited for a side."""
+        self._stack.extend(reversed(self._parked))
+        self._parked.clear()
 
     def _settle(self, branch: Branch | None) -> Iterator[int]:
         """Note that a branch's node, and those before it, ask for nothing beside them any more."""
@@ -204,8 +213,7 @@ class Schedule:
             assert piece.node is not None
             self._making.discard(piece.node)
             self.sides.unmakable(piece.node)
-            self._stack.extend(reversed(self._parked))
-            self._parked.clear()
+            self._unpark()
             return
         for start in reversed(range(piece.start, piece.stop)):
             self._stack.append(Piece(piece.branch, start, start + 1, piece.base, whole=True))
