@@ -3,9 +3,8 @@
 On a cluster few tasks are under way at a time, so that memory and the scheduler's load follow the
 cluster's width and not the grid. The data reach each worker once (see `sending`). A lost worker
 costs its own tasks. A piece of work that is suspected of ending its workers is divided and tried
-again with nothing else under way (a trial). What then ends them too, while no worker is lost that
-had nothing to do with it, is a candidate that fails with ``error_score``. Whatever ends the search,
-what is queued is cancelled.
+again with nothing else under way (see `trials`). What then ends them too is a candidate that fails
+with ``error_score``. Whatever ends the search, what is queued is cancelled.
 """
 
 from __future__ import annotations
@@ -13,9 +12,7 @@ from __future__ import annotations
 import math
 import time
 import warnings
-from collections import Counter
-from collections.abc import Callable, Iterable
-from dataclasses import replace
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 from uuid import uuid4
 
@@ -35,20 +32,16 @@ from jupyter_scale.search.failing import (
     finish,
     removals,
 )
+from jupyter_scale.search.holding import Missing
 from jupyter_scale.search.mapping import Elsewhere
 from jupyter_scale.search.plan import Call, Cell, Plan
 from jupyter_scale.search.schedule import Piece, Schedule, window
-from jupyter_scale.search.sending import Sent, bundled
+from jupyter_scale.search.sending import Sent, Shared
 from jupyter_scale.search.tasks import Bundle, Outcome, Task
+from jupyter_scale.search.trials import Trials, divided
 
 __all__ = ["Cluster", "SchedulerLost", "WorkerLost", "run_here"]
 
-PARTS = 16
-"""Into so many parts a suspected piece is divided."""
-VERDICTS = 2
-"""Trials that must find a candidate guilty."""
-TRIALS = 12
-"""Trials after which it is, though workers were lost that had nothing to do with it."""
 LOSSES = 12
 """So often the data may be lost while nothing at all is done."""
 MOMENT = 0.05  # seconds
@@ -104,6 +97,7 @@ class Cluster:
         self._asked = 0.0
         self._seen = time.monotonic()
         self._threads = 0
+        self._workers: Mapping[str, int] = {}
 
     def __str__(self) -> str:
         workers = self.client.nthreads()
@@ -117,7 +111,8 @@ class Cluster:
     def threads(self) -> int:
         """Threads of all workers now; 1 while there is none yet."""
         if time.monotonic() - self._asked > 1:
-            self._threads = sum(self.client.nthreads().values())
+            self._workers = self.client.nthreads()
+            self._threads = sum(self._workers.values())
             self._asked = time.monotonic()
             if self._threads:
                 self._seen = self._asked
@@ -128,6 +123,11 @@ class Cluster:
                     stacklevel=2,
                 )
         return max(1, self._threads)
+
+    @property
+    def workers(self) -> Collection[str]:
+        """Addresses of the workers, when their threads were last asked for."""
+        return self._workers.keys()
 
     def run(
         self,
@@ -194,40 +194,34 @@ class _Run:
         self.nested = nested
         self.kept = kept
         self.schedule = Schedule(plan, keep=() if kept is None else kept.numbers)
-        self.bundle, self.data = bundled(plan)
-        self.shared: list[Future[Any]] = []
+        self.shared = Shared(plan, sent)
         self.made: dict[int, Future[Any]] = {}
         self.under_way: dict[Future[Any], Piece] = {}
         self.waiting = as_completed(loop=self.client.loop, with_results=True, raise_errors=False)
         self.failures: list[Outcome] = []
-        # what is suspected, how many pieces to try alone, and the one that is alone now
-        self.trials: list[Piece] = []
-        self.careful = 0
-        self.trial: Piece | None = None
-        self.since: list[Removal] = []
-        self.tried: Counter[tuple[int, int, int | None]] = Counter()
-        self.guilty: Counter[tuple[int, int, int | None]] = Counter()
+        self.trials = Trials(self._removals)
         self.losses = 0
 
     def run(self) -> None:
-        shared = self.shared = self._send()
         try:
             self._take()
             while not self.schedule.finished:
                 if self.failures:
                     self._raise_first()
                 elif not self.control.paused:
-                    self._fill(shared)
+                    self._fill()
                 for future, result in self._completed():
                     piece = self.under_way.pop(future, None)
                     if piece is None:
                         continue
-                    if future.status == "finished" and result.error is not None:
+                    if isinstance(result, Missing):
+                        self._supply(piece, result)
+                    elif future.status == "finished" and result.error is not None:
                         self.failures.append(result)
                     elif future.status == "finished":
                         self._collect(piece, result)
                     elif not self._recover(piece, future, result):
-                        shared = self.shared = self._send()
+                        self.shared.send()
                         break
                 self.control.check()  # when what is done is collected
         finally:
@@ -281,53 +275,67 @@ class _Run:
         if not before:
             finish(first)
 
-    def _send(self) -> list[Future[Any]]:
-        """Give the workers what all tasks read."""
-        return [self.sent.send(self.bundle), *map(self.sent.get, self.data)]
-
-    def _fill(self, shared: list[Future[Any]]) -> None:
+    def _fill(self) -> None:
         """Keep every thread busy, and as little as possible queued."""
         threads = self.cluster.threads
-        alone = bool(self.trials or self.careful)
+        self.shared.forget(self.cluster.workers)
+        alone = bool(self.trials)
         most = 1 if alone else window(threads)
+
+        def following() -> Piece | None:
+            return self.schedule.next(threads=threads)
+
         while len(self.under_way) < most:
-            piece = self.trials.pop() if self.trials else self.schedule.next(threads=threads)
+            piece = self.trials.next(following) if alone else following()
             if piece is None:
                 return
-            self.trial = piece if alone else None
-            self.since = self._removals()[-1:] if alone else []
-            future = self._submit(piece, shared)
-            self.under_way[future] = piece
-            self.waiting.add(future)
+            self._submit(piece, self.shared.everything() if alone else ())
 
-    def _submit(self, piece: Piece, shared: list[Future[Any]]) -> Future[Any]:
+    def _submit(self, piece: Piece, brought: Sequence[Future[Any]] = ()) -> None:
+        """Send a piece to a worker, with what it brings there."""
         entries = self.schedule.entries[piece.start : piece.stop]
-        given = [self.made[n] for n in (piece.base, *piece.needs) if n is not None]
+        given = [self.made[number] for number in _given(piece)]
         if piece.node is None:
             task = _task(self.plan, entries)
-            return self._send_task(
-                worker.run_on_worker, task, shared, given, f"score-{entries[0].label}"
+            name = f"score-{entries[0].label}"
+            future = self._send(worker.run_on_worker, task, given, brought, name)
+        else:
+            task = _task(self.plan, entries[:1], until=piece.node)
+            label = self.plan.nodes[piece.node].label
+            made = self._send(worker.make_on_worker, task, given, brought, f"fit-{label}")
+            self.made[piece.node] = made
+            # what comes back is small; the node itself stays on its worker
+            future = self.client.submit(
+                worker.outcome_of, made, key=_key(f"made-{label}"), pure=False
             )
-        task = _task(self.plan, entries[:1], until=piece.node)
-        label = self.plan.nodes[piece.node].label
-        self.made[piece.node] = self._send_task(
-            worker.make_on_worker, task, shared, given, f"fit-{label}"
-        )
-        # what comes back is small; the node itself stays on its worker
-        return self.client.submit(
-            worker.outcome_of, self.made[piece.node], key=_key(f"made-{label}"), pure=False
-        )
+        self.under_way[future] = piece
+        self.waiting.add(future)
 
-    def _send_task(
+    def _supply(self, piece: Piece, missing: Missing) -> None:
+        """Send a piece once more to the worker where something was missing, with that."""
+        for place in missing.unmade:
+            number = _given(piece)[place]
+            if self.made[number].status == "pending":
+                continue  # another piece has seen to it
+            cells = self.schedule.entries[piece.start : piece.stop]
+            cell = next(c for c in cells if isinstance(c, Cell) and number in self.plan.nodes_of(c))
+            task = _task(self.plan, [cell], until=number)
+            label = self.plan.nodes[number].label
+            brought = self.shared.everything()
+            self.made[number] = self._send(worker.make_on_worker, task, (), brought, f"fit-{label}")
+        self._submit(piece, self.shared.supply(missing))
+
+    def _send(
         self,
         function: Callable[..., Any],
         task: Task,
-        shared: list[Future[Any]],
-        given: list[Future[Any]],
+        given: Sequence[Future[Any]],
+        brought: Sequence[Future[Any]],
         name: str,
     ) -> Future[Any]:
+        names = self.shared.names
         return self.client.submit(
-            function, task, self.nested, given, *shared, key=_key(name), pure=False
+            function, task, self.nested, given, names, brought, key=_key(name), pure=False
         )
 
     def _collect(self, piece: Piece, outcome: Outcome) -> None:
@@ -363,7 +371,7 @@ class _Run:
             raise error
         if self.client.status != "running":
             self._reconnected()
-        for data in self.shared:
+        for data in self.shared.futures.values():
             refused = data.exception() if data.status == "error" else None
             if refused is not None and not isinstance(refused, KilledWorker):
                 raise refused  # the cluster cannot read what it was sent, and never will
@@ -381,55 +389,29 @@ class _Run:
     def _again(self, piece: Piece, error: BaseException | None, key: Any) -> None:
         """Give everything back: what the workers held is lost."""
         back = [piece]
-        if piece is self.trial and not isinstance(error, Elsewhere):
+        if self.trials.tries(piece) and not isinstance(error, Elsewhere):
             # nothing else was under way when the data went with their workers
-            back = self._divided(piece)
-            if len(back) == 1 and self._convicted(piece, key):
+            back = list(divided(piece))
+            if len(back) == 1 and self.trials.convicted(piece, key):
                 self._fail(piece, error)
                 back = []
-        back += [*self.under_way.values(), *self.trials]
+        back += self.under_way.values()
+        back += self.trials.again(careful=len(back))
         self.schedule.again(back)
-        self.careful, self.trial = len(back), None
         self.client.cancel([*self.under_way, *self.made.values()], msg=None)
         self.under_way.clear()
         self.made.clear()
-        self.trials.clear()
         self.sent.lost()
         if self.kept is not None:
             self.kept.lost()
 
     def _isolate(self, piece: Piece, error: BaseException, key: Any) -> None:
         """Find the candidate that ends its workers, and fail that one only."""
-        parts = self._divided(piece)
-        if piece is self.trial and len(parts) == 1 and self._convicted(piece, key):
+        parts = divided(piece)
+        if self.trials.tries(piece) and len(parts) == 1 and self.trials.convicted(piece, key):
             self._fail(piece, error)
         else:
-            self.trials += parts
-
-    def _divided(self, piece: Piece) -> list[Piece]:
-        """Return the parts of a suspected piece; a node to be made has none."""
-        if piece.make:
-            return [piece]
-        size = -(-(piece.stop - piece.start) // PARTS)
-        starts = range(piece.start, piece.stop, size)
-        return [
-            replace(
-                piece,
-                start=start,
-                stop=min(start + size, piece.stop),
-                seconds=piece.seconds / len(starts),
-            )
-            for start in starts
-        ]
-
-    def _convicted(self, piece: Piece, key: Any) -> bool:
-        """Judge a piece whose task `key` has ended its workers in a trial."""
-        suspect = (piece.start, piece.stop, piece.node)
-        since = self.since[0][0] if self.since else 0.0
-        others = any(stamp > since and key not in keys for stamp, keys in self._removals())
-        self.tried[suspect] += 1
-        self.guilty[suspect] += not others
-        return self.guilty[suspect] >= VERDICTS or self.tried[suspect] >= TRIALS
+            self.trials.suspect(parts)
 
     def _removals(self) -> list[Removal]:
         """Return the losses of workers; none where the scheduler does not tell."""
@@ -442,9 +424,7 @@ class _Run:
     def _cleared(self, piece: Piece) -> None:
         """Note that something was done: the workers live."""
         self.losses = 0
-        if piece is self.trial:
-            self.trial = None
-            self.careful = max(0, self.careful - 1)
+        self.trials.cleared(piece)
 
     def _fail(self, piece: Piece, error: BaseException | None) -> None:
         """Fail the candidates of a piece: if a node cannot be made, all those that need it."""
@@ -459,6 +439,11 @@ class _Run:
         for entry in self.schedule.entries[piece.start : piece.stop]:
             self.tally.add(failed(entry, self.plan, error, label or entry.label))
         self._drop(self.schedule.done(piece))
+
+
+def _given(piece: Piece) -> list[int]:
+    """Return the nodes that a piece is given."""
+    return [number for number in (piece.base, *piece.needs) if number is not None]
 
 
 def _task(plan: Plan, entries: list[Cell | Call], *, until: int | None = None) -> Task:

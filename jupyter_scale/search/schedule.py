@@ -62,8 +62,6 @@ class Piece:
     base: int | None
     node: int | None = None
     """The node to be made; None: the entries are to be run."""
-    whole: bool = False
-    """Not to be divided again before it is tried."""
     seconds: float = 0.0
     needs: tuple[int, ...] = ()
 
@@ -199,24 +197,13 @@ class Schedule:
         del self._needed[base]
         return (base,)
 
-    def halve(self, piece: Piece) -> None:
-        """Take back a piece of several entries that ended its workers, to find the culprit."""
-        self._running -= piece.seconds
-        middle = (piece.start + piece.stop) // 2
-        for start, stop in ((middle, piece.stop), (piece.start, middle)):
-            self._stack.append(Piece(piece.branch, start, stop, piece.base, whole=True))
-
     def unmakable(self, piece: Piece) -> None:
-        """Take back a node that cannot be made; each of its entries is tried by itself."""
+        """Take back a node beside the forest that cannot be made: all that need it try it."""
         self._running -= piece.seconds
-        if piece.branch is None:
-            assert piece.node is not None
-            self._making.discard(piece.node)
-            self.sides.unmakable(piece.node)
-            self._unpark()
-            return
-        for start in reversed(range(piece.start, piece.stop)):
-            self._stack.append(Piece(piece.branch, start, start + 1, piece.base, whole=True))
+        assert piece.node is not None
+        self._making.discard(piece.node)
+        self.sides.unmakable(piece.node)
+        self._unpark()
 
     def again(self, pieces: Sequence[Piece]) -> None:
         """Take back pieces that were lost, and every made node with them."""
@@ -334,14 +321,14 @@ class Schedule:
     def _some(self, piece: Piece, limit: float, threads: int) -> Piece:
         """Return as much of a piece as fits, and leave the rest for later."""
         start, stop = piece.start, piece.stop
-        if not piece.whole and not self._fits(piece, limit, threads):
+        if not self._fits(piece, limit, threads):
             each = self._cost(start, start + 1)
             size = max(1, int(limit / each)) if each else self._probe(threads)
             middle = min(stop, start + size)
             if middle < stop:
                 self._stack.append(Piece(piece.branch, middle, stop, piece.base))
             stop = middle
-        return Piece(piece.branch, start, stop, piece.base, whole=piece.whole)
+        return Piece(piece.branch, start, stop, piece.base)
 
     def _start(self, piece: Piece) -> Piece:
         if piece.branch is None and piece.node is not None:
@@ -487,9 +474,9 @@ def _branch(item: Branch | Piece) -> Branch | None:
 
 
 def _partial(piece: Piece) -> bool:
-    """Tell whether a piece is less than its branch, or must stay as it is."""
+    """Tell whether a piece is less than its branch."""
     branch = piece.branch
-    if branch is None or piece.whole:
+    if branch is None:
         return True
     return not piece.make and (piece.start, piece.stop) != (branch.start, branch.stop)
 

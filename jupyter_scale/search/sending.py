@@ -1,4 +1,4 @@
-"""What the workers hold of one fit's data: each object is sent once.
+"""What the workers are sent of one fit's data: each object once.
 
 A fit is one ``search.fit``: successive halving plans several times, and the refit reads the same X.
 Between two fits nothing is kept, as the user may write into an array. Large data are mapped from
@@ -9,6 +9,7 @@ worker. Small data are the results of tasks, so that Dask can have them again wh
 from __future__ import annotations
 
 import os
+from collections.abc import Collection
 from dataclasses import replace
 from typing import Any
 from uuid import uuid4
@@ -17,17 +18,22 @@ from dask.sizeof import sizeof
 from distributed import Client, Future
 
 from jupyter_scale.search import worker
+from jupyter_scale.search.holding import Missing, hold
 from jupyter_scale.search.mapping import Folder, Handle, Mapped, reader
 from jupyter_scale.search.plan import Plan, Ref, Setup
 from jupyter_scale.search.sharing import Parcel
 from jupyter_scale.search.tasks import Bundle
 
-__all__ = ["Sent", "bundled"]
+__all__ = ["Sent", "Shared"]
 
 IN_GRAPH = 4 * 2**20
 """Bytes of data that the scheduler can be asked to hold on to."""
 SMALL = 10_000  # bytes; smaller fit parameters travel with the bundle
 ATTEMPTS = 5
+
+
+Holdings = dict[tuple[str | None, tuple[str, ...]], Future[Any]]
+"""What was sent to a worker to be held there, by its address and the names."""
 
 
 class Sent:
@@ -42,6 +48,7 @@ class Sent:
         self.client = client
         self._held: dict[int, tuple[Any, Future[Any]]] = {}
         self._files: dict[int, tuple[Any, Handle]] = {}
+        self.holdings: Holdings = {}
         self._folder: Folder | None = None
         self._mapping: bool | None = None
 
@@ -59,16 +66,17 @@ class Sent:
     def lost(self) -> None:
         """Note that the workers lost what they held; what is in a file stays there."""
         self._held.clear()
+        self.holdings.clear()
 
     def elsewhere(self) -> None:
         """Note that a worker cannot read the files: from now on data travel."""
         self._mapping = False
-        self._held.clear()
+        self.lost()
         self._files.clear()
 
     def close(self) -> None:
         """Keep nothing."""
-        self._held.clear()
+        self.lost()
         self._files.clear()
         self._mapping = None
         if self._folder is not None:
@@ -85,7 +93,7 @@ class Sent:
         else:
             parcel = Parcel(value)
         # as the result of a task it can be had again when its holders are lost
-        return self.client.submit(worker.hold, parcel, key=f"data-{uuid4().hex}", pure=False)
+        return self.client.submit(worker.sent, parcel, key=f"data-{uuid4().hex}", pure=False)
 
     def _written(self, value: Any, size: int, *, keep: bool) -> Handle | None:
         """Write a value to a file, if the workers can read it."""
@@ -122,7 +130,65 @@ class Sent:
         raise AssertionError("unreachable")
 
 
-def bundled(plan: Plan) -> tuple[Bundle, list[Any]]:
+class Shared:
+    """What all tasks of one plan read, under names that the workers know.
+
+    Parameters
+    ----------
+    plan : Plan
+    sent : Sent
+        What was sent of the data before.
+    """
+
+    def __init__(self, plan: Plan, sent: Sent) -> None:
+        self._sent = sent
+        self._bundle, self._data = _bundled(plan)
+        self.send()
+
+    def send(self) -> None:
+        """Send what is not there, or was lost."""
+        self._own = self._sent.send(self._bundle)
+        self._holdings: Holdings = {}
+        futures = [self._own, *map(self._sent.get, self._data)]
+        self.futures = {str(future.key): future for future in futures}
+        self.names = tuple(self.futures)
+
+    def supply(self, missing: Missing) -> list[Future[Any]]:
+        """Return what a worker must be sent for it to have what is missing there."""
+        own = tuple(name for name in missing.names if name == self._own.key)
+        data = tuple(name for name in missing.names if name != self._own.key)
+        # the data outlive the plan
+        groups = [(own, self._holdings), (data, self._sent.holdings)]
+        return [self._hold(missing.worker, names, known) for names, known in groups if names]
+
+    def everything(self) -> list[Future[Any]]:
+        """Return what a task is sent with that must not miss anything, wherever it runs."""
+        return [self._hold(None, self.names, {})]
+
+    def forget(self, living: Collection[str]) -> None:
+        """Do not have Dask make elsewhere what was held by workers that have gone."""
+        for known in (self._holdings, self._sent.holdings):
+            for address, names in list(known):
+                if address not in living:
+                    del known[address, names]
+
+    def _hold(self, address: str | None, names: tuple[str, ...], known: Holdings) -> Future[Any]:
+        future = known.get((address, names))
+        if future is None or future.status != "pending":
+            future = known[address, names] = self._sent.client.submit(
+                hold,
+                names,
+                [self.futures[name] for name in names],
+                key=f"hold-{uuid4().hex}",
+                pure=False,
+                workers=None if address is None else [address],
+                allow_other_workers=address is not None,  # it may have gone since
+                priority=1,
+            )
+        return future
+
+
+def _bundled(plan: Plan) -> tuple[Bundle, list[Any]]:
     """Return what all tasks of a plan read: the bundle, and the data that it refers to.
 
     Weights and other large fit and score parameters are data like X and y.

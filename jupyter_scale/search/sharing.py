@@ -165,7 +165,7 @@ class Parcel:
     Pickling turns a strided array into a C-contiguous one; a parcel restores the strides.
     """
 
-    __slots__ = ("value",)
+    __slots__ = ("__weakref__", "value")
 
     def __init__(self, value: Any) -> None:
         self.value = value

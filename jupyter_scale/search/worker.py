@@ -1,11 +1,12 @@
 """What a Dask worker is asked to call: tasks, with what they need unpacked.
 
-`given` arguments are futures on the client's side; here they are what `make` returned.
+`given` arguments are futures on the client's side; here they are what `make` returned. `names` are
+those of the plan's bundle and data, `brought` may hold some of them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -13,23 +14,30 @@ from distributed import get_worker
 
 from jupyter_scale.search import tasks
 from jupyter_scale.search.cache import renumbered
+from jupyter_scale.search.holding import Holding, Missing, find
 from jupyter_scale.search.mapping import Mapped
 from jupyter_scale.search.plan import Ref
 from jupyter_scale.search.sharing import Parcel
 from jupyter_scale.search.store import Made
 from jupyter_scale.search.tasks import Bundle, CarriedError, Outcome, Task
 
-__all__ = ["hold", "make_on_worker", "outcome_of", "renumber", "run_on_worker"]
+__all__ = ["make_on_worker", "outcome_of", "renumber", "run_on_worker", "sent"]
+
+Node = tuple[dict[int, Made], Outcome | Missing]
+"""A node, and those that are needed with it; none when its worker lacked the data."""
 
 
 def run_on_worker(
     task: Task,
     nested: Callable[[], Any],
-    given: list[tuple[dict[int, Made], Outcome]],
-    bundle: Parcel | Mapped,
-    *data: Parcel | Mapped,
-) -> Outcome:
+    given: Sequence[Node],
+    names: Sequence[str],
+    brought: Sequence[Holding],
+) -> Outcome | Missing:
     """Run a task; end it between two cells when its client no longer wants it."""
+    shared = _shared(names, brought, given)
+    if isinstance(shared, Missing):
+        return shared
     worker = get_worker()
     key = worker.get_current_task()
 
@@ -37,15 +45,8 @@ def run_on_worker(
         state = worker.state.tasks.get(key)
         return state is None or state.state in ("cancelled", "resumed")
 
-    values = _values(data)
-    outcome = tasks.run(
-        task,
-        _filled(bundle.value, values),
-        values,
-        _nodes(given),
-        nested=nested,
-        stopped=stopped,
-    )
+    bundle, values = _opened(shared)
+    outcome = tasks.run(task, bundle, values, _nodes(given), nested=nested, stopped=stopped)
     if isinstance(outcome.error, BaseException):
         outcome.error = CarriedError.of(outcome.error)
     return outcome
@@ -54,22 +55,31 @@ def run_on_worker(
 def make_on_worker(
     task: Task,
     nested: Callable[[], Any],
-    given: list[tuple[dict[int, Made], Outcome]],
-    bundle: Parcel | Mapped,
-    *data: Parcel | Mapped,
-) -> tuple[dict[int, Made], Outcome]:
+    given: Sequence[Node],
+    names: Sequence[str],
+    brought: Sequence[Holding],
+) -> Node:
     """Make a node, and the nodes before it that were not given."""
-    values = _values(data)
-    return tasks.make(
-        task,
-        _filled(bundle.value, values),
-        values,
-        _nodes(given),
-        nested=nested,
-    )
+    shared = _shared(names, brought, given)
+    if isinstance(shared, Missing):
+        return {}, shared
+    bundle, values = _opened(shared)
+    return tasks.make(task, bundle, values, _nodes(given), nested=nested)
 
 
-def _nodes(given: list[tuple[dict[int, Made], Outcome]]) -> dict[int, Made]:
+def _shared(
+    names: Sequence[str], brought: Sequence[Holding], given: Sequence[Node]
+) -> list[Parcel | Mapped] | Missing:
+    """Return the bundle and the data, or what is missing."""
+    found = find(names, brought)
+    lacking = tuple(name for name in names if name not in found)
+    unmade = tuple(n for n, (_, outcome) in enumerate(given) if isinstance(outcome, Missing))
+    if lacking or unmade:
+        return Missing(get_worker().address, lacking, unmade)
+    return [found[name] for name in names]
+
+
+def _nodes(given: Sequence[Node]) -> dict[int, Made]:
     """Return all nodes that a task is given; one that was to be made has its training rows."""
     found: dict[int, Made] = {}
     for made, _ in given:
@@ -79,12 +89,9 @@ def _nodes(given: list[tuple[dict[int, Made], Outcome]]) -> dict[int, Made]:
     return found
 
 
-def _values(data: tuple[Parcel | Mapped, ...]) -> dict[int, Any]:
-    return {number: parcel.value for number, parcel in enumerate(data)}
-
-
-def _filled(bundle: Bundle, values: dict[int, Any]) -> Bundle:
-    """Return the bundle with the weights and the like that it refers to."""
+def _opened(shared: Sequence[Parcel | Mapped]) -> tuple[Bundle, dict[int, Any]]:
+    """Return the bundle, with the weights and the like that it refers to, and the data."""
+    values = {number: parcel.value for number, parcel in enumerate(shared[1:])}
 
     def value(option: Any) -> Any:
         if not isinstance(option, dict):
@@ -99,23 +106,21 @@ def _filled(bundle: Bundle, values: dict[int, Any]) -> Bundle:
                 for name, option in setup.options.items()
             },
         )
-        for setup in bundle.setups
+        for setup in shared[0].value.setups
     )
-    return replace(bundle, setups=setups)
+    return replace(shared[0].value, setups=setups), values
 
 
-def hold(parcel: Parcel | Mapped) -> Parcel | Mapped:
+def sent(parcel: Parcel | Mapped) -> Parcel | Mapped:
     """Return a piece of data: as the result of a task it can be had again."""
     return parcel
 
 
-def renumber(
-    made: tuple[dict[int, Made], Outcome], numbers: dict[int, int]
-) -> tuple[dict[int, Made], Outcome]:
+def renumber(made: Node, numbers: dict[int, int]) -> Node:
     """Return nodes that another plan has made, by their numbers in this one."""
     return renumbered(made[0], numbers), made[1]
 
 
-def outcome_of(made: tuple[dict[int, Made], Outcome]) -> Outcome:
+def outcome_of(made: Node) -> Outcome | Missing:
     """Return the small part of a made node, which is what the client asks for."""
     return made[1]

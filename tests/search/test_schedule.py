@@ -264,27 +264,3 @@ def test_few_intermediate_results_are_alive() -> None:
     small.run()
     large.run()
     assert large.most_held <= small.most_held + 4
-
-
-def test_the_culprit_is_found_by_halving() -> None:
-    work = plan(outer=1, middle=1, leaves=32, folds=2)
-    schedule = Schedule(work)
-    culprit = schedule.entries[37].number
-    failed: list[int] = []
-    done: list[int] = []
-    for kind in range(len(work.kinds)):
-        schedule.durations.learn(kind, 0.001)
-    while not schedule.finished:
-        piece = schedule.next(threads=1)
-        assert piece is not None
-        numbers = [entry.number for entry in schedule.entries[piece.start : piece.stop]]
-        if culprit not in numbers:
-            done += numbers
-            schedule.done(piece)
-        elif len(numbers) > 1:
-            schedule.halve(piece)
-        else:
-            failed += numbers
-            schedule.done(piece)
-    assert failed == [culprit]
-    assert len(done) == len(set(done)) == len(work.cells) - 1
