@@ -13,15 +13,17 @@ import heapq
 import random
 from collections.abc import Callable
 from itertools import count
+from math import inf
 from typing import Any
 
 import numpy as np
 from simulated_parts import SPAN, Costs, Outcome, Server, Task, Worker
 from simulated_work import Job, Policy, Work
 
-from jupyter_scale.search.schedule import window
+from jupyter_scale.search.schedule import Window
 
 STEAL_EVERY = 1.0  # seconds: distributed's work-stealing-interval
+MOMENT = 0.05  # seconds after which the client looks again, if nothing came
 ASK_THREADS = 1.0  # seconds: how long the client believes the number of threads
 
 
@@ -40,6 +42,7 @@ class Simulation:
     def __init__(self, work: Work, workers: int, costs: Costs | None = None, seed: int = 0) -> None:
         self.work, self.costs = work, costs or Costs()
         self.policy = Policy(work)
+        self.window = Window()
         self.random = random.Random(seed)
         self.now = 0.0
         self.scheduler, self.client = Server(), Server()
@@ -64,7 +67,7 @@ class Simulation:
         for place in range(self.outcome.workers):
             self._at(self._start_time(), self._join, place)
         self._at(STEAL_EVERY, self._steal)
-        self._wake()
+        self._look()
         while not self.policy.finished:
             self.now, _, event, arguments = heapq.heappop(self._events)
             event(*arguments)
@@ -80,6 +83,10 @@ class Simulation:
 
     # -- the client
 
+    def _look(self) -> None:
+        self._wake()
+        self._at(self.now + MOMENT, self._look)
+
     def _wake(self) -> None:
         if not self._turn:
             self._turn = True
@@ -90,7 +97,7 @@ class Simulation:
         arrived, self.arrived = self.arrived, []
         for task in arrived:
             self._collect(task.job)
-        most = window(self._known_threads())
+        most = self.window.size(threads=self._known_threads(), now=self.now)
         while self.under_way < most and not self.policy.finished:
             job = self.policy.next(self._threads or 1)
             if job is None:
@@ -106,6 +113,17 @@ class Simulation:
         if self.now - self._asked > ASK_THREADS:
             self._threads, self._asked = len(self.workers), self.now
         return max(1, self._threads)
+
+    def _introduce(self, worker: Worker) -> None:
+        """Send a worker the data."""
+        come = 3 * self.costs.latency + self.costs.data_bytes * self.costs.byte
+        worker.data_at = self._send(1, after=self.now) + come
+
+    def _send(self, tasks: int, *, after: float) -> float:
+        """Return when the scheduler has dealt with tasks that the client sends."""
+        self.outcome.tasks += tasks
+        sent = self.client.serve(after, tasks * self.costs.client_task)
+        return self.scheduler.serve(sent + self.costs.latency, tasks * self.costs.scheduler_task)
 
     def _collect(self, job: Job) -> None:
         self.under_way -= 1
@@ -136,7 +154,8 @@ class Simulation:
             task.expected = self.costs.worker_task
         worker.assigned.add(task)
         self.load[worker.place] += task.expected
-        candidates = 1 if task.tell else len(self.workers)
+        holders = self.holders.get(task.needs) if task.needs is not None else None
+        candidates = len(holders or self.workers)
         sent = self.scheduler.serve(self.now, candidates * self.costs.scheduler_worker)
         self._at(sent + self.costs.latency, self._received, worker, task)
 
@@ -186,7 +205,7 @@ class Simulation:
         self._at(self.now + STEAL_EVERY, self._steal)
 
     def _move(self, task: Task, worker: Worker) -> None:
-        task.worker = worker
+        task.worker, task.brought = worker, False
         worker.assigned.add(task)
         self.load[worker.place] += task.expected
         sent = self.scheduler.serve(self.now, self.costs.scheduler_task / 2)
@@ -227,9 +246,12 @@ class Simulation:
         if not worker.alive:
             return
         wait = 0.0
-        if not worker.has_data:
-            worker.has_data = True
-            wait += 2 * self.costs.latency + self.costs.data_bytes * self.costs.byte
+        if self.now < worker.data_at and not task.tell:
+            if not task.brought:
+                answered = self.now + self.costs.worker_task + self.costs.latency
+                self._at(answered, self._missing, worker, task)
+                return
+            wait = worker.data_at - self.now
         node = task.needs
         if node is not None and node not in worker.held:
             wait += 2 * self.costs.latency
@@ -238,6 +260,26 @@ class Simulation:
             self._at(self.now + wait, self._fetched, worker, task)
         else:
             self._at(self.now + wait, self._ready, worker, task)
+
+    def _missing(self, worker: Worker, task: Task) -> None:
+        """Send a task to the same worker once more, with the data that it lacked."""
+        if not worker.alive:
+            return
+        self._leave(worker, task)
+        task.brought = True
+        told = self.scheduler.serve(self.now, self.costs.scheduler_task / 2) + self.costs.latency
+        if worker.data_at == inf:
+            self._introduce(worker)
+        self._at(self._send(1, after=told), self._supplied, worker, task)
+
+    def _supplied(self, worker: Worker, task: Task) -> None:
+        if not worker.alive:
+            task.brought = False
+            self._assign(task)
+            return
+        worker.assigned.add(task)
+        self.load[worker.place] += task.expected
+        self._at(self.now + self.costs.latency, self._received, worker, task)
 
     def _fetched(self, worker: Worker, task: Task) -> None:
         if worker.alive and task.needs is not None and self.holders.get(task.needs):

@@ -68,7 +68,7 @@ def _send(client: Client, shared: list[Any], tasks: int) -> None:
     sent = 0
     while sent < tasks or waiting.count():
         while sent < tasks and waiting.count() < 3:
-            waiting.add(client.submit(max, sent, *shared, pure=False))
+            waiting.add(client.submit(max, sent, -1, *shared, pure=False))
             sent += 1
         next(waiting).result()
 

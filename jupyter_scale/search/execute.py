@@ -35,7 +35,7 @@ from jupyter_scale.search.failing import (
 from jupyter_scale.search.holding import Missing
 from jupyter_scale.search.mapping import Elsewhere
 from jupyter_scale.search.plan import Call, Cell, Plan
-from jupyter_scale.search.schedule import Piece, Schedule, window
+from jupyter_scale.search.schedule import Piece, Schedule, Window
 from jupyter_scale.search.sending import Sent, Shared
 from jupyter_scale.search.tasks import Bundle, Outcome, Task
 from jupyter_scale.search.trials import Trials, divided
@@ -194,6 +194,7 @@ class _Run:
         self.nested = nested
         self.kept = kept
         self.schedule = Schedule(plan, keep=() if kept is None else kept.numbers)
+        self.window = Window()
         self.shared = Shared(plan, sent)
         self.made: dict[int, Future[Any]] = {}
         self.under_way: dict[Future[Any], Piece] = {}
@@ -280,7 +281,7 @@ class _Run:
         threads = self.cluster.threads
         self.shared.forget(self.cluster.workers)
         alone = bool(self.trials)
-        most = 1 if alone else window(threads)
+        most = 1 if alone else self.window.size(threads=threads, now=time.monotonic())
 
         def following() -> Piece | None:
             return self.schedule.next(threads=threads)

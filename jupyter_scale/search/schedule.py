@@ -20,12 +20,15 @@ from jupyter_scale.search.durations import Durations
 from jupyter_scale.search.plan import Call, Cell, Plan
 from jupyter_scale.search.sides import Sides
 
-__all__ = ["Piece", "Schedule", "window"]
+__all__ = ["Piece", "Schedule", "Window"]
 
-SHORTEST = 0.2
-LONGEST = 2.0  # seconds: progress and interrupts wait for a task to end
-PER_THREAD = 0.004  # seconds more for each thread: the scheduler's time for a task
+SHORTEST = 0.2  # seconds
+LONGEST = 2.0  # seconds: progress waits for a task to end
+PER_THREAD = 0.03  # seconds for each thread, if that is more: the scheduler's time for a task
+PART = 4  # of such a longest task, at the end
 ROUNDS = 3  # pieces that each thread should still get from what remains
+OPEN = 64  # pieces under way that are nothing to a scheduler
+OPENING = 25.0  # more a second
 PROBE = 8  # cells in a piece while their duration is unknown
 
 
@@ -70,9 +73,30 @@ class Piece:
         return self.node is not None
 
 
-def window(threads: int) -> int:
-    """Return how many pieces are to be under way: each thread busy, as little as can be queued."""
-    return threads + (threads + 1) // 2
+class Window:
+    """How many pieces are to be under way: each thread busy, as little as can be queued.
+
+    On a wide cluster it opens slowly: a worker's first piece takes the scheduler three messages.
+
+    Examples
+    --------
+    >>> window = Window()
+    >>> window.size(threads=4, now=0.0)
+    6
+    >>> window.size(threads=1000, now=0.0), window.size(threads=1000, now=1.0)
+    (64, 89)
+    """
+
+    def __init__(self) -> None:
+        self._open = 0.0
+        self._now = 0.0
+
+    def size(self, *, threads: int, now: float) -> int:
+        """Return the size for so many threads at a time, in seconds."""
+        full = threads + (threads + 1) // 2
+        opened = self._open + OPENING * (now - self._now) if self._open else 0.0
+        self._open, self._now = min(full, max(opened, OPEN)), now
+        return int(self._open)
 
 
 class Schedule:
@@ -110,6 +134,7 @@ class Schedule:
         self._beside_at = np.array([self.sides.first(n) for n in self.sides], dtype=np.intp)
         self._parked: list[Branch | Piece | int] = []
         self._making: set[int] = set()
+        self._opening: set[Branch] = set()  # their node is being made
         self._settled: set[int] = set()
         self._finished: set[int] = set()
         self._needed: dict[int, int] = {}
@@ -149,6 +174,7 @@ class Schedule:
             return list(self.sides.settled(self.sides.direct(piece.node)))
         branch = piece.branch
         branch.made = True
+        self._opening.discard(branch)
         entries = self._needed[piece.node] = _open(branch)
         self._stack.append(branch)
         return [*self._release(piece.base, entries), *self._settle(branch)]
@@ -157,6 +183,7 @@ class Schedule:
         """Note that the entries of a piece are done; return the nodes no longer needed."""
         self._running -= piece.seconds
         self._left -= piece.stop - piece.start
+        self._opening -= {piece.branch}
         return [*self._release(piece.base, piece.stop - piece.start), *self._settle_entries(piece)]
 
     def _unpark(self) -> None:
@@ -209,6 +236,7 @@ class Schedule:
         """Take back pieces that were lost, and every made node with them."""
         self._needed.clear()
         self._making.clear()
+        self._opening.clear()
         self._running = 0.0
         waiting: list[Branch | Piece] = [
             item
@@ -331,8 +359,10 @@ class Schedule:
         return Piece(piece.branch, start, stop, piece.base)
 
     def _start(self, piece: Piece) -> Piece:
-        if piece.branch is None and piece.node is not None:
+        if piece.node is not None and piece.branch is None:
             self._making.add(piece.node)
+        elif piece.node is not None and piece.branch is not None:
+            self._opening.add(piece.branch)
         seconds = self._seconds(piece) or 0.0
         self._running += seconds
         self._remaining -= seconds
@@ -349,8 +379,9 @@ class Schedule:
 
     def _limit(self, threads: int) -> float:
         remaining = self._running + max(0.0, self._remaining)
-        longest = max(LONGEST, PER_THREAD * threads)
-        return min(longest, max(SHORTEST, remaining / (ROUNDS * threads)))
+        wide = PER_THREAD * threads
+        shortest, longest = max(SHORTEST, wide / PART), max(LONGEST, wide)
+        return min(longest, max(shortest, remaining / (ROUNDS * threads)))
 
     # -- what it costs
 
@@ -390,7 +421,7 @@ class Schedule:
         self._node_costs, self._unknown_nodes = _sums(seconds[self._spine_kinds])
         self._remaining = sum(
             self._seconds(item) or 0.0
-            for item in (*self._stack, *self._pool, *self._parked)
+            for item in (*self._stack, *self._pool, *self._parked, *self._opening)
             if not isinstance(item, int)
         )
         self._sort_pool()

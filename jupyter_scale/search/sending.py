@@ -9,7 +9,7 @@ worker. Small data are the results of tasks, so that Dask can have them again wh
 from __future__ import annotations
 
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import Any
 from uuid import uuid4
@@ -32,8 +32,8 @@ SMALL = 10_000  # bytes; smaller fit parameters travel with the bundle
 ATTEMPTS = 5
 
 
-Holdings = dict[tuple[str | None, tuple[str, ...]], Future[Any]]
-"""What was sent to a worker to be held there, by its address and the names."""
+Holdings = dict[str, dict[str, Future[Any]]]
+"""By a worker's address and the name of what it holds: the task that holds it there."""
 
 
 class Sent:
@@ -147,45 +147,50 @@ class Shared:
 
     def send(self) -> None:
         """Send what is not there, or was lost."""
-        self._own = self._sent.send(self._bundle)
+        own = self._sent.send(self._bundle)
+        self._own = str(own.key)
         self._holdings: Holdings = {}
-        futures = [self._own, *map(self._sent.get, self._data)]
+        futures = [own, *map(self._sent.get, self._data)]
         self.futures = {str(future.key): future for future in futures}
         self.names = tuple(self.futures)
 
     def supply(self, missing: Missing) -> list[Future[Any]]:
-        """Return what a worker must be sent for it to have what is missing there."""
-        own = tuple(name for name in missing.names if name == self._own.key)
-        data = tuple(name for name in missing.names if name != self._own.key)
-        # the data outlive the plan
-        groups = [(own, self._holdings), (data, self._sent.holdings)]
-        return [self._hold(missing.worker, names, known) for names, known in groups if names]
+        """Return what a worker must be sent for it to have what was missing there."""
+        address, held = missing.worker, self._held(missing.worker)
+        # what has come there, and is missing, was let go
+        again = [n for n in missing.names if n not in held or held[n].status != "pending"]
+        self._hold(address, again)
+        held = self._held(address)
+        return list(dict.fromkeys(held[name] for name in missing.names))
 
     def everything(self) -> list[Future[Any]]:
         """Return what a task is sent with that must not miss anything, wherever it runs."""
-        return [self._hold(None, self.names, {})]
+        return [self._holding(self.names)]
 
     def forget(self, living: Collection[str]) -> None:
         """Do not have Dask make elsewhere what was held by workers that have gone."""
-        for known in (self._holdings, self._sent.holdings):
-            for address, names in list(known):
-                if address not in living:
-                    del known[address, names]
+        for holdings in (self._holdings, self._sent.holdings):
+            for address in holdings.keys() - living:
+                del holdings[address]
 
-    def _hold(self, address: str | None, names: tuple[str, ...], known: Holdings) -> Future[Any]:
-        future = known.get((address, names))
-        if future is None or future.status != "pending":
-            future = known[address, names] = self._sent.client.submit(
-                hold,
-                names,
-                [self.futures[name] for name in names],
-                key=f"hold-{uuid4().hex}",
-                pure=False,
-                workers=None if address is None else [address],
-                allow_other_workers=address is not None,  # it may have gone since
-                priority=1,
-            )
-        return future
+    def _held(self, address: str) -> dict[str, Future[Any]]:
+        return {**self._sent.holdings.get(address, {}), **self._holdings.get(address, {})}
+
+    def _hold(self, address: str, names: Sequence[str]) -> None:
+        if not names:
+            return
+        # elsewhere, if the worker has gone since
+        future = self._holding(names, workers=[address], allow_other_workers=True)
+        for name in names:
+            # the data outlive the plan
+            holdings = self._holdings if name == self._own else self._sent.holdings
+            holdings.setdefault(address, {})[name] = future
+
+    def _holding(self, names: Sequence[str], **where: Any) -> Future[Any]:
+        data = [self.futures[name] for name in names]
+        key = f"hold-{uuid4().hex}"
+        submit = self._sent.client.submit
+        return submit(hold, names, data, key=key, pure=False, priority=1, **where)
 
 
 def _bundled(plan: Plan) -> tuple[Bundle, list[Any]]:
