@@ -7,7 +7,7 @@ A grid of thousands of candidates holds few distinct settings of each step, so a
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 from sklearn.base import clone
@@ -25,101 +25,9 @@ from jupyter_scale.search.identity import (
 )
 from jupyter_scale.search.internals import sharable_pipeline
 from jupyter_scale.search.meta import parts, works_by_row
+from jupyter_scale.search.steps import Candidate, Family, Inner, Step, skipped
 
-__all__ = ["Candidate", "Candidates", "Family", "Inner", "Step", "skipped"]
-
-
-@dataclass(frozen=True, slots=True)
-class Family:
-    """Settings of one estimator that a single fit answers (`axes`).
-
-    `group` is the identity of what they have in common; `values` tells this one from the others.
-    """
-
-    group: bytes
-    values: dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Inner:
-    """A step inside a Pipeline or a part of another meta-estimator (`meta.Part`)."""
-
-    step: Step
-    context: bytes = b""
-    columns: bytes = b""
-    final: bool = False
-    """The last step of a Pipeline, which is fitted with the Pipeline."""
-    crossed: bool = False
-    recorded: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """A configured step.
-
-    `identity` is None where nothing tells whether two such steps are the same; `reason` says why.
-    `seeds` are the parameters, by path below the step, that the search's seed fills.
-    """
-
-    label: str
-    identity: bytes | None
-    reason: str | None = None
-    in_place: str | None = None
-    unseeded: tuple[str, ...] = ()
-    seeds: tuple[str, ...] = ()
-    pairwise: bool = False
-    pipeline: bool = False
-    inner: tuple[Inner | None, ...] = ()
-    """One per step of a Pipeline (None where it is skipped), or per part."""
-    family: Family | None = None
-    by_row: bool = False
-
-    @property
-    def labels(self) -> tuple[str, ...]:
-        """What fitting this step fits, itself last."""
-        below: list[str] = []
-        for inner in self.inner:
-            if inner and inner.recorded:
-                below.append(inner.step.label)
-            elif inner:
-                below += inner.step.labels[:-1] if inner.final else inner.step.labels
-        return (*below, self.label)
-
-    @property
-    def writes_first(self) -> str | None:
-        """What lets the step write into its input, such as ``copy=False``."""
-        if not self.pipeline:
-            return self.in_place
-        return next((inner.step.writes_first for inner in self.inner if inner), None)
-
-
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """The steps of a candidate in the order of completion, the last one being the leaf.
-
-    `steps` has an entry per step of the Pipeline, None where it is skipped. `alone` says why a
-    candidate shares nothing at all, or is None.
-    """
-
-    steps: tuple[Step | None, ...]
-    final: Step
-    alone: str | None = None
-    seeds: dict[str, int] = field(default_factory=dict)
-    root: bytes = b""
-    """Settings of the Pipeline itself that bear on what its steps see."""
-    pipeline: bool = False
-    """Whether the estimator is a Pipeline: one of a single step has no `steps`."""
-
-    @property
-    def labels(self) -> tuple[str, ...]:
-        """What scikit-learn fits for this candidate, in the order of completion."""
-        before = [label for step in self.steps if step for label in step.labels]
-        return (*before, *self.final.labels)
-
-
-def skipped(step: Any) -> bool:
-    """Tell whether a Pipeline passes its data by this step."""
-    return step is None or (isinstance(step, str) and step == "passthrough")
+__all__ = ["Candidates"]
 
 
 class Candidates:
