@@ -195,7 +195,7 @@ class Candidates:
             for part in found
         ]
         inner = tuple(self._parts_of(name, configured))
-        if any(one.step.identity is None or one.step.pairwise for one in inner):
+        if any(one.step.identity is None for one in inner):
             return None
         known = {
             id(part.estimator): Identified(one.step.identity or b"")
