@@ -29,16 +29,14 @@ from side_by_side import (
     Result,
     Timing,
     differing,
-    interleaved,
     local_cluster,
-    merged,
+    measured,
     parser,
     program,
     ranking,
-    with_dask_ml,
-    with_loky,
+    rivals,
 )
-from sklearn.model_selection import GridSearchCV, ParameterGrid
+from sklearn.model_selection import ParameterGrid
 from sklearn.tree import DecisionTreeRegressor
 
 EXAMPLES = """\
@@ -52,23 +50,20 @@ def main(argv: list[str] | None = None) -> int:
     add = asked.add_argument
     add("--trees", type=int, default=300, help="the most of a candidate (default: %(default)s)")
     add("--rows", type=int, default=1000, help="of the data (default: %(default)s)")
-    options = asked.parse_args(argv)
-    if options.quick:
-        options.rounds = 1
-    return program(options, measure)
+    return program(asked.parse_args(argv), measure)
 
 
 def measure(options: argparse.Namespace) -> Result:
     """Run every contender once a round, after a warm-up on a few rows."""
     few = recipe(6, 100, choices=1)
     data = few if options.quick else recipe(options.trees, options.rows)
+    trees: dict[str, int] = {}
     with local_cluster(options.workers) as client, growing(client) as grown:
-        warm = {} if options.quick else _contenders(few, client, grown, {}, options.workers)
-        for run in warm.values():
-            run(Timing())
-        trees: dict[str, int] = {}
-        contenders = _contenders(data, client, grown, trees, options.workers)
-        timings = interleaved(contenders, rounds=options.rounds)
+        timings = measured(
+            _contenders(data, client, grown, trees, options.workers),
+            _contenders(few, client, grown, {}, options.workers),
+            options,
+        )
     return judged(data, timings, trees, f"{data.about}; {options.workers} processes")
 
 
@@ -111,27 +106,23 @@ def judged(data: Recipe, timings: dict[str, Timing], trees: dict[str, int], abou
 def _contenders(
     data: Recipe, client: Client, grown: Any, trees: dict[str, int], workers: int
 ) -> dict[str, Contender]:
-    def search(timing: Timing) -> None:
-        before = grown()
-        grid = GridSearchCV(data.estimator, data.grid, cv=FOLDS, refit=False)
-        merged(grid, data.X, data.y, timing, client)
-        trees[OURS] = grown() - before
+    def counting(name: str, run: Contender) -> Contender:
+        def counted(timing: Timing) -> None:
+            before = grown()
+            run(timing)
+            trees[name] = grown() - before
 
-    def dask_ml_search(timing: Timing) -> None:
-        before = grown()
-        grid = GridSearchCV(data.estimator, data.grid, cv=FOLDS, refit=False)
-        with_dask_ml(grid, data.X, data.y, timing, client)
-        trees[DASK_ML] = grown() - before
+        return counted
 
     def sklearn_search(timing: Timing) -> None:
-        grid = GridSearchCV(data.estimator, data.grid, cv=FOLDS, n_jobs=workers, refit=False)
-        with_loky(grid, data.X, data.y, timing)
-        candidates = list(ParameterGrid(data.grid))
-        timing.fits = len(candidates) * FOLDS.get_n_splits()
+        runs[SKLEARN](timing)
         # nothing stops a fit early here: each grows what it is asked for
-        trees[SKLEARN] = sum(c["n_estimators"] for c in candidates) * FOLDS.get_n_splits()
+        numbers = [params["n_estimators"] for params in ParameterGrid(data.grid)]
+        trees[SKLEARN] = sum(numbers) * FOLDS.get_n_splits()
 
-    return {OURS: search, DASK_ML: dask_ml_search, SKLEARN: sklearn_search}
+    runs = rivals(data, client, workers=workers)
+    counted = {name: counting(name, runs[name]) for name in (OURS, DASK_ML)}
+    return {**counted, SKLEARN: sklearn_search}
 
 
 @contextmanager

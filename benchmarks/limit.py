@@ -22,7 +22,7 @@ from dataclasses import asdict
 from typing import Any
 
 from distributed import Client
-from recipes import FOLDS, Recipe, boosting, columns, text
+from recipes import Recipe, boosting, columns, text
 from side_by_side import (
     OURS,
     Claim,
@@ -30,13 +30,12 @@ from side_by_side import (
     Result,
     Timing,
     differing,
-    interleaved,
     local_cluster,
+    measured,
     merged,
     parser,
     program,
 )
-from sklearn.model_selection import GridSearchCV
 
 SERIAL, CROWDED = "one process", "all cores busy"
 LIMIT = 1.15
@@ -58,8 +57,6 @@ def main(argv: list[str] | None = None) -> int:
     options = asked.parse_args(argv)
     if unknown := set(options.grids) - set(SIZES):
         asked.error(f"no grid {', '.join(sorted(unknown))}: choose of {', '.join(SIZES)}")
-    if options.quick:
-        options.rounds = 1
     return program(options, measure)
 
 
@@ -74,9 +71,8 @@ def measure(options: argparse.Namespace) -> Result:
         for name in options.grids or SIZES:
             make, size, tiny = SIZES[name]
             data, few = make(*(tiny if options.quick else size)), make(*tiny)
-            for run in () if options.quick else _contenders(few, client, pool, cores).values():
-                run(Timing())
-            timings = interleaved(_contenders(data, client, pool, cores), rounds=options.rounds)
+            small = _contenders(few, client, pool, cores)
+            timings = measured(_contenders(data, client, pool, cores), small, options)
             _add(result, data, timings, cores)
     return result
 
@@ -109,19 +105,15 @@ def _contenders(
     data: Recipe, client: Client, pool: ProcessPoolExecutor, cores: int
 ) -> dict[str, Contender]:
     def search(timing: Timing) -> None:
-        merged(_search(data), data.X, data.y, timing, client)
+        merged(data.search(), data.X, data.y, timing, client)
 
     def serial(timing: Timing) -> None:
-        merged(_search(data), data.X, data.y, timing, None)
+        merged(data.search(), data.X, data.y, timing, None)
 
     def crowded(timing: Timing) -> float:
         return statistics.mean(pool.map(in_the_crowd, [data] * cores))
 
     return {OURS: search, SERIAL: serial, CROWDED: crowded}
-
-
-def _search(data: Recipe) -> GridSearchCV:
-    return GridSearchCV(data.estimator, data.grid, cv=FOLDS, refit=False)
 
 
 # -- the same work in several processes at once
@@ -148,7 +140,7 @@ def in_the_crowd(data: Recipe) -> float:
     """Do the distinct work of a search while the other processes do the same."""
     _start[0].wait(timeout=300)
     started = time.perf_counter()
-    merged(_search(data), data.X, data.y, Timing(), None)
+    merged(data.search(), data.X, data.y, Timing(), None)
     return time.perf_counter() - started
 
 

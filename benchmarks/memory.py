@@ -45,7 +45,7 @@ def main(argv: list[str] | None = None) -> int:
     add("--megabytes", type=float, default=20.0, help="that a prefix makes (default: %(default)s)")
     options = asked.parse_args(argv)
     if options.quick:
-        options.megabytes, options.rounds = 0.2, 1
+        options.megabytes = 0.2
     return program(options, measure)
 
 

@@ -30,8 +30,8 @@ from side_by_side import (
     Contender,
     Result,
     Timing,
-    interleaved,
     local_cluster,
+    measured,
     merged,
     parser,
     program,
@@ -70,7 +70,7 @@ def main(argv: list[str] | None = None) -> int:
     add("--memory-leaves", type=int, default=10**5, help="of the plan whose memory is taken")
     options = asked.parse_args(argv)
     if options.quick:
-        options.candidates, options.dask_ml, options.rounds = min(options.candidates, 40), 20, 1
+        options.candidates, options.dask_ml = min(options.candidates, 40), 20
         options.leaves, options.memory_leaves = [500, 2000], 1000
     return program(options, measure)
 
@@ -93,9 +93,7 @@ def measure(options: argparse.Namespace) -> Result:
 def _fits(result: Result, options: argparse.Namespace) -> None:
     with local_cluster(options.workers) as client:
         few = argparse.Namespace(workers=options.workers, candidates=20, dask_ml=20)
-        for run in () if options.quick else _contenders(client, few).values():
-            run(Timing())
-        timings = interleaved(_contenders(client, options), rounds=options.rounds)
+        timings = measured(_contenders(client, options), _contenders(client, few), options)
     each = {name: timing.median / (timing.fits or 1) for name, timing in timings.items()}
     result.rows = [("", "candidates", "median", "a fit", "ratio", "scores")]
     for name, timing in timings.items():

@@ -18,7 +18,7 @@ from sklearn.ensemble import GradientBoostingClassifier
 from sklearn.feature_extraction.text import CountVectorizer, TfidfTransformer
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression, SGDClassifier
-from sklearn.model_selection import StratifiedKFold
+from sklearn.model_selection import GridSearchCV, ParameterGrid, StratifiedKFold
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import (
     OneHotEncoder,
@@ -57,6 +57,16 @@ class Recipe:
     grid: Grid
     X: Any
     y: Any
+
+    def search(self, **options: Any) -> GridSearchCV:
+        """Return the search on `FOLDS`, without its refit unless `options` say so."""
+        return GridSearchCV(self.estimator, self.grid, cv=FOLDS, **{"refit": False, **options})
+
+    @property
+    def fits(self) -> int:
+        """Fits of a search that shares nothing: of each step, where there are several."""
+        steps = len(getattr(self.estimator, "steps", [self.estimator]))
+        return int(len(ParameterGrid(self.grid)) * FOLDS.get_n_splits() * steps)
 
 
 def text(documents: int = 2000, labels: int = 2) -> Recipe:

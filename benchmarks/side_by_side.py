@@ -3,7 +3,8 @@
 Each program beside this one measures one claim of the README with ratios taken in one run: the
 contenders take turns within a round, in an order that rotates, after a warm-up, and medians are
 compared. A program hands `program` its options and a function that returns a `Result`; printing,
-JSON and the exit status are here, and `run` turns the JSON of all of them into one page.
+JSON and the exit status are here, and `run` turns the JSON of all of them into one page. So are the
+contenders of a recipe (`rivals`) and their turns (`measured`).
 
 A wrong result (other scores, other counts) always fails; a claim that is not kept fails with
 ``--check``. Time nothing else on the machine meanwhile.
@@ -23,7 +24,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dask
 import joblib
@@ -34,6 +35,9 @@ from sklearn.model_selection import GridSearchCV
 from threadpoolctl import threadpool_limits
 
 import jupyter_scale
+
+if TYPE_CHECKING:
+    from recipes import Recipe
 
 OURS, SKLEARN, CACHED, DASK_ML = "jupyter-scale", "scikit-learn", "with memory=", "dask-ml"
 PACKAGES = ("scikit-learn", "dask", "distributed", "dask-ml", "joblib", "numpy", "scipy", "pandas")
@@ -149,6 +153,8 @@ def parser(text: str, *, examples: str, rounds: int = 5) -> argparse.ArgumentPar
 
 def program(options: argparse.Namespace, measure: Callable[[argparse.Namespace], Result]) -> int:
     """Measure with one BLAS thread, print, and return 1 when a promise is not kept."""
+    if options.quick:
+        options.rounds = 1
     with threadpool_limits(1):
         result = measure(options)
     if options.json:
@@ -159,6 +165,17 @@ def program(options: argparse.Namespace, measure: Callable[[argparse.Namespace],
     for failure in failures:
         print(failure, file=sys.stderr)
     return 1 if failures else 0
+
+
+def measured(
+    contenders: Mapping[str, Contender],
+    small: Mapping[str, Contender],
+    options: argparse.Namespace,
+) -> dict[str, Timing]:
+    """Let contenders take turns, after a warm-up with `small` ones that ``--quick`` leaves out."""
+    for run in () if options.quick else small.values():
+        run(Timing())
+    return interleaved(contenders, rounds=options.rounds)
 
 
 def interleaved(contenders: Mapping[str, Contender], *, rounds: int) -> dict[str, Timing]:
@@ -191,6 +208,24 @@ def local_cluster(workers: int, *, threads: int = 1) -> Iterator[Client]:
             yield client
     finally:
         get_reusable_executor().shutdown(wait=True)
+
+
+def rivals(
+    data: Recipe, client: Client, *, workers: int, refit: bool = False
+) -> dict[str, Contender]:
+    """Return a recipe's search merged, as dask-ml runs it, and as scikit-learn does."""
+
+    def ours(timing: Timing) -> None:
+        merged(data.search(refit=refit), data.X, data.y, timing, client)
+
+    def dask_ml(timing: Timing) -> None:
+        with_dask_ml(data.search(refit=refit), data.X, data.y, timing, client)
+
+    def sklearn(timing: Timing) -> None:
+        with_loky(data.search(refit=refit, n_jobs=workers), data.X, data.y, timing)
+        timing.fits = data.fits
+
+    return {OURS: ours, DASK_ML: dask_ml, SKLEARN: sklearn}
 
 
 def merged(search: Any, X: Any, y: Any, timing: Timing, client: Client | None) -> Any:

@@ -38,20 +38,19 @@ from side_by_side import (
     Scores,
     Timing,
     differing,
-    interleaved,
     key,
     local_cluster,
-    merged,
+    measured,
     parser,
     program,
     ranking,
-    with_dask_ml,
+    rivals,
     with_loky,
 )
 from sklearn.base import clone
 from sklearn.feature_extraction.text import CountVectorizer, TfidfTransformer
 from sklearn.linear_model import SGDClassifier
-from sklearn.model_selection import GridSearchCV, ParameterGrid
+from sklearn.model_selection import ParameterGrid
 
 FLOOR = "floor"
 TARGETS = {SKLEARN: 4.0, DASK_ML: 1.6}
@@ -69,7 +68,7 @@ def main(argv: list[str] | None = None) -> int:
     add("--refit", action="store_true", help="add the refit of the best candidate to each")
     options = asked.parse_args(argv)
     if options.quick:
-        options.documents, options.rounds = min(options.documents, 60), 1
+        options.documents = min(options.documents, 60)
     return program(options, measure)
 
 
@@ -77,9 +76,8 @@ def measure(options: argparse.Namespace) -> Result:
     """Run every contender once a round, after a warm-up on a few documents."""
     data, few = recipe(options.documents, options.labels), recipe(80, 2)
     with local_cluster(options.workers) as client:
-        for run in () if options.quick else _contenders(few, client, options).values():
-            run(Timing())
-        timings = interleaved(_contenders(data, client, options), rounds=options.rounds)
+        small = _contenders(few, client, options)
+        timings = measured(_contenders(data, client, options), small, options)
     what = "search and refit" if options.refit else "search without its refit"
     return judged(timings, f"{data.about}; {what}, {options.workers} processes")
 
@@ -102,23 +100,11 @@ def judged(timings: dict[str, Timing], about: str) -> Result:
 
 
 def _contenders(data: Recipe, client: Client, options: argparse.Namespace) -> dict[str, Contender]:
-    def search(timing: Timing) -> None:
-        merged(GridSearchCV(PIPELINE, GRID, cv=FOLDS, refit=refit), data.X, data.y, timing, client)
-
-    def dask_ml_search(timing: Timing) -> None:
-        grid = GridSearchCV(PIPELINE, GRID, cv=FOLDS, refit=refit)
-        with_dask_ml(grid, data.X, data.y, timing, client)
-
-    def sklearn_search(timing: Timing) -> None:
-        grid = GridSearchCV(PIPELINE, GRID, cv=FOLDS, n_jobs=workers, refit=refit)
-        with_loky(grid, data.X, data.y, timing)
-        timing.fits = len(ParameterGrid(GRID)) * FOLDS.get_n_splits() * len(PIPELINE)
-
     def cached_search(timing: Timing) -> None:
         with TemporaryDirectory() as folder:
-            pipeline = clone(PIPELINE).set_params(memory=folder)
-            grid = GridSearchCV(pipeline, GRID, cv=FOLDS, n_jobs=workers, refit=refit)
-            with_loky(grid, data.X, data.y, timing)
+            search = data.search(n_jobs=workers, refit=refit)
+            search.estimator = clone(data.estimator).set_params(memory=folder)
+            with_loky(search, data.X, data.y, timing)
 
     def floor(timing: Timing) -> float:
         started = time.perf_counter()
@@ -128,13 +114,8 @@ def _contenders(data: Recipe, client: Client, options: argparse.Namespace) -> di
         return serial / float(workers) + last
 
     workers, refit = options.workers, options.refit
-    return {
-        OURS: search,
-        DASK_ML: dask_ml_search,
-        SKLEARN: sklearn_search,
-        CACHED: cached_search,
-        FLOOR: floor,
-    }
+    runs = rivals(data, client, workers=workers, refit=refit)
+    return {**runs, CACHED: cached_search, FLOOR: floor}
 
 
 def distinct_work(data: Recipe, timing: Timing) -> None:

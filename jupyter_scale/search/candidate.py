@@ -6,8 +6,8 @@ A grid of thousands of candidates holds few distinct settings of each step, so a
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from sklearn.base import clone
@@ -15,7 +15,9 @@ from sklearn.utils import get_tags
 
 from jupyter_scale.search import axes
 from jupyter_scale.search.identity import (
+    Identified,
     Unidentified,
+    decides_draws,
     identify,
     identify_set,
     parameters,
@@ -24,102 +26,10 @@ from jupyter_scale.search.identity import (
     writes_input,
 )
 from jupyter_scale.search.internals import sharable_pipeline
-from jupyter_scale.search.meta import parts, works_by_row
+from jupyter_scale.search.meta import Part, parts, works_by_row
+from jupyter_scale.search.steps import Candidate, Family, Inner, Step, skipped
 
-__all__ = ["Candidate", "Candidates", "Family", "Inner", "Step", "skipped"]
-
-
-@dataclass(frozen=True, slots=True)
-class Family:
-    """Settings of one estimator that a single fit answers (`axes`).
-
-    `group` is the identity of what they have in common; `values` tells this one from the others.
-    """
-
-    group: bytes
-    values: dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Inner:
-    """A step inside a Pipeline or a part of another meta-estimator (`meta.Part`)."""
-
-    step: Step
-    context: bytes = b""
-    columns: bytes = b""
-    final: bool = False
-    """The last step of a Pipeline, which is fitted with the Pipeline."""
-    crossed: bool = False
-    recorded: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """A configured step.
-
-    `identity` is None where nothing tells whether two such steps are the same; `reason` says why.
-    `seeds` are the parameters, by path below the step, that the search's seed fills.
-    """
-
-    label: str
-    identity: bytes | None
-    reason: str | None = None
-    in_place: str | None = None
-    unseeded: tuple[str, ...] = ()
-    seeds: tuple[str, ...] = ()
-    pairwise: bool = False
-    pipeline: bool = False
-    inner: tuple[Inner | None, ...] = ()
-    """One per step of a Pipeline (None where it is skipped), or per part."""
-    family: Family | None = None
-    by_row: bool = False
-
-    @property
-    def labels(self) -> tuple[str, ...]:
-        """What fitting this step fits, itself last."""
-        below: list[str] = []
-        for inner in self.inner:
-            if inner and inner.recorded:
-                below.append(inner.step.label)
-            elif inner:
-                below += inner.step.labels[:-1] if inner.final else inner.step.labels
-        return (*below, self.label)
-
-    @property
-    def writes_first(self) -> str | None:
-        """What lets the step write into its input, such as ``copy=False``."""
-        if not self.pipeline:
-            return self.in_place
-        return next((inner.step.writes_first for inner in self.inner if inner), None)
-
-
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """The steps of a candidate in the order of completion, the last one being the leaf.
-
-    `steps` has an entry per step of the Pipeline, None where it is skipped. `alone` says why a
-    candidate shares nothing at all, or is None.
-    """
-
-    steps: tuple[Step | None, ...]
-    final: Step
-    alone: str | None = None
-    seeds: dict[str, int] = field(default_factory=dict)
-    root: bytes = b""
-    """Settings of the Pipeline itself that bear on what its steps see."""
-    pipeline: bool = False
-    """Whether the estimator is a Pipeline: one of a single step has no `steps`."""
-
-    @property
-    def labels(self) -> tuple[str, ...]:
-        """What scikit-learn fits for this candidate, in the order of completion."""
-        before = [label for step in self.steps if step for label in step.labels]
-        return (*before, *self.final.labels)
-
-
-def skipped(step: Any) -> bool:
-    """Tell whether a Pipeline passes its data by this step."""
-    return step is None or (isinstance(step, str) and step == "passthrough")
+__all__ = ["Candidates"]
 
 
 class Candidates:
@@ -140,6 +50,9 @@ class Candidates:
         self.seed = seed
         self.seeded_only = seeded_only
         self._steps: dict[tuple[Any, ...], Step] = {}
+        self._configured: dict[tuple[bytes, bytes], Any] = {}
+        # of estimators that the plan holds anyway; here held too, so that each id stays its own
+        self._identities: dict[int, tuple[Any, bytes]] = {}
         self._groups: dict[tuple[Any, ...], bool] = {}
         self._replaced: dict[tuple[Any, ...], Candidates] = {}
         self._pipeline = sharable_pipeline(estimator)
@@ -222,21 +135,33 @@ class Candidates:
         try:
             if final and settings and all(plain(*item) for item in settings.items()):
                 return self._plain_step(name, estimator, settings)
-            key = (name, inside, identify(estimator), identify(sorted(settings.items())))
+            key = (name, inside, self._identity(estimator), identify(sorted(settings.items())))
             if key not in self._steps:
                 self._steps[key] = self._configure(name, estimator, settings, inside=inside)
         except Unidentified as error:
             return Step(label, None, str(error))
         return self._steps[key]
 
+    def _identity(self, estimator: Any) -> bytes:
+        """Return the identity of an estimator that nobody changes while the plan is made."""
+        if id(estimator) not in self._identities:
+            self._identities[id(estimator)] = (estimator, identify(estimator))
+        return self._identities[id(estimator)][1]
+
     def _plain_step(self, name: str, estimator: Any, settings: dict[str, Any]) -> Step:
         """Return a final step with nothing set but plain parameters, without configuring it.
 
         Final steps come in as many settings as there are candidates.
         """
-        base = self._step(name, estimator, {})
-        if base.inner or base.identity is None:
+        base = self._step(name, estimator, {k: v for k, v in settings.items() if decides_draws(k)})
+        if base.identity is None or base.pipeline:
             return self._configure(name, estimator, settings)
+        if base.inner:
+            try:
+                step = self._composed(name, base, estimator, settings)
+            except Unidentified:  # say so of the whole
+                step = None
+            return step or self._configure(name, estimator, settings)
         if base.seeds:
             settings = {**settings, **dict.fromkeys(base.seeds, self.seed)}
         identity = identify_set(estimator, settings)
@@ -245,19 +170,82 @@ class Candidates:
         family = self._family(name, estimator, settings) if base.in_place is None else None
         return replace(base, identity=identity, family=family)
 
+    def _composed(
+        self, name: str, base: Step, estimator: Any, settings: dict[str, Any]
+    ) -> Step | None:
+        """Return a meta-estimator that only its parts and parameters of its own make what it is.
+
+        Its parts come in few settings, so each is configured once. None where what is set is in
+        none of the parts, or where these do not tell all.
+        """
+        settings = {**settings, **dict.fromkeys(base.seeds, self.seed)}
+        own = {key: value for key, value in settings.items() if "__" not in key}
+        below: dict[str, dict[str, Any]] = {}
+        for key, value in settings.items():
+            part, _, path = key.partition("__")
+            if path:
+                below.setdefault(part, {})[path] = value
+        outer = object.__new__(type(estimator))  # its rule only looks at parameters
+        vars(outer).update({**vars(estimator), **own})
+        found = parts(outer)
+        if not below.keys() <= {part.name for part in found}:
+            return None
+        configured = [
+            replace(part, estimator=self._part(part.estimator, below.get(part.name, {})))
+            for part in found
+        ]
+        inner = tuple(self._parts_of(name, configured))
+        if any(one.step.identity is None for one in inner):
+            return None
+        known = {
+            id(part.estimator): Identified(one.step.identity or b"")
+            for part, one in zip(found, inner, strict=True)
+        }
+        used: list[int] = []
+        stand_ins = {
+            key: _stand_in(value, known, used)
+            for key, value in {**parameters(estimator), **own}.items()
+        }
+        # one object may be several parts, or something else besides, each in a setting of its own
+        if len(known) < len(found) or sorted(used) != sorted(known):
+            return None
+        identity = identify_set(estimator, stand_ins)
+        if identity is None:
+            return None
+        family = None if below else self._family(name, estimator, own, stand_ins)
+        return replace(base, identity=identity, inner=() if family else inner, family=family)
+
+    def _part(self, estimator: Any, settings: dict[str, Any]) -> Any:
+        """Return a part of a meta-estimator as these settings configure it, always the same."""
+        if not settings:
+            return estimator
+        key = (self._identity(estimator), identify(sorted(settings.items())))
+        if key not in self._configured:
+            configured = clone(estimator).set_params(**clone(settings, safe=False))
+            self._configured[key] = configured
+        return self._configured[key]
+
     def _family(
-        self, name: str, estimator: Any, settings: dict[str, Any], *, inside: bool = False
+        self,
+        name: str,
+        estimator: Any,
+        settings: dict[str, Any],
+        stand_ins: Mapping[str, Any] | None = None,
+        *,
+        inside: bool = False,
     ) -> Family | None:
         """Return the family of a step whose settings vary along an axis of its estimator.
 
         What varies `inside` a meta-estimator is not among the settings: there, whatever has an
-        axis is of a family, which may stay small.
+        axis is of a family, which may stay small. `stand_ins` are parameters in which identities
+        stand for the parts, so that these are not identified again.
         """
         axis = axes.known(estimator)
         if axis is None or not (inside or settings.keys() & set(axis.parameters)):
             return None
         common = {k: v for k, v in settings.items() if k not in axis.parameters}
-        group = identify_set(estimator, {**common, **dict.fromkeys(axis.parameters)})
+        off = dict.fromkeys(axis.parameters)
+        group = identify_set(estimator, {**(stand_ins or {}), **common, **off})
         if group is None:
             return None
         if (name, group) not in self._groups:
@@ -302,7 +290,7 @@ class Candidates:
         if pipeline:
             below = tuple(self._steps_of(name, estimator))
         elif in_place is None:
-            below = tuple(self._parts_of(name, estimator))
+            below = tuple(self._parts_of(name, parts(estimator)))
             if identity is not None and all("__" not in key for key in settings):
                 seeded = {**settings, **dict.fromkeys(seeds, self.seed)}
                 family = self._family(name, base, seeded, inside=inside and not below)
@@ -329,9 +317,9 @@ class Candidates:
             else:
                 yield Inner(self._inside(name, below, step), final=place == last)
 
-    def _parts_of(self, name: str, estimator: Any) -> Iterator[Inner]:
+    def _parts_of(self, name: str, found: Iterable[Part]) -> Iterator[Inner]:
         """Yield the parts of a step that is another meta-estimator."""
-        for part in parts(estimator):
+        for part in found:
             yield Inner(
                 self._inside(name, part.name, part.estimator),
                 identify(part.context) if part.context else b"",
@@ -349,6 +337,16 @@ class Candidates:
                 self._steps[key] = replace(step, unseeded=(), seeds=())
             return self._steps[key]
         return step
+
+
+def _stand_in(value: Any, known: Mapping[int, Identified], used: list[int]) -> Any:
+    """Return a value in which identities stand for estimators; `used` receives the ids of those."""
+    if id(value) in known:
+        used.append(id(value))
+        return known[id(value)]
+    if type(value) in (list, tuple):
+        return type(value)(_stand_in(item, known, used) for item in value)
+    return value
 
 
 def _check_kept(estimator: Any, settings: dict[str, Any]) -> None:

@@ -129,8 +129,8 @@ def _answered(answers: Answers, X: Any, arguments: dict[str, Any]) -> dict[str, 
     finally:
         _local.answers = before
     if "fit_time" in result:
-        result["fit_time"] += answers.fit_seconds - answers.elapsed
-        result["score_time"] += answers.test_seconds
+        result["fit_time"] += answers.clock.fit_seconds - answers.clock.elapsed
+        result["score_time"] += answers.clock.test_seconds
     if "estimator" in result:
         answers.release()
     return result

@@ -7,7 +7,7 @@ Three hooks, all taken out again before anyone looks at the estimator:
   when it is cloned (``__sklearn_clone__``) and when it is fitted;
 - `Remembered` in a fitted estimator: asked when it transforms or predicts.
 
-They only ask: the `Asked` of the cell knows the answers.
+They only ask: the `Asked` of the cell knows the answers, and the `Known` of what it was handed.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from jupyter_scale.search.meta import parts
 from jupyter_scale.search.plan import Site
 from jupyter_scale.search.store import Made
 
-__all__ = ["Asked", "Hook", "Memory", "Remembered", "attach", "hook_of"]
+__all__ = ["Asked", "Hook", "Known", "Memory", "Remembered", "attach", "hook_of"]
 
 FITS = ("fit", "fit_transform")
 ANSWERS = ("transform", "predict", "predict_proba", "predict_log_proba", "decision_function")
@@ -49,6 +49,10 @@ class Asked(Protocol):
 
     def part(self, hook: Hook, name: str, X: Any, y: Any, more: Any, options: Any) -> Any:
         """Return what ``fit`` or ``fit_transform`` of a part returns."""
+
+
+class Known(Protocol):
+    """What answers the methods of fitted estimators."""
 
     def answer(
         self, about: tuple[int, int | None, Made], method: str, function: Any, X: Any
@@ -167,6 +171,14 @@ class Hook:
         finally:
             vars(self.estimator)["__sklearn_clone__"] = hook
 
+    def bare_clone(self) -> Any:
+        """Return scikit-learn's clone, in which nothing asks, neither do the parts inside it."""
+        self.asked.attaching = False
+        try:
+            return self.plain_clone()
+        finally:
+            self.asked.attaching = True
+
     def remove(self) -> None:
         """Leave the estimator as it was."""
         if hook_of(self.estimator) is self:
@@ -194,9 +206,9 @@ class Remembered:
     """A method of a fitted estimator that a node has made; `about` is (node, upstream, made)."""
 
     def __init__(
-        self, asked: Asked, about: tuple[int, int | None, Made], estimator: Any, method: str
+        self, known: Known, about: tuple[int, int | None, Made], estimator: Any, method: str
     ) -> None:
-        self._asked = asked
+        self._known = known
         self._about = about
         self._method = method
         self._function = getattr(estimator, method)
@@ -204,7 +216,7 @@ class Remembered:
     def __call__(self, X: Any, *args: Any, **params: Any) -> Any:
         if args or params:
             return self._function(X, *args, **params)
-        return self._asked.answer(self._about, self._method, self._function, X)
+        return self._known.answer(self._about, self._method, self._function, X)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Leave a copied or pickled estimator its own method: a scorer may make one."""
@@ -222,13 +234,13 @@ class Remembered:
     @classmethod
     def attach(
         cls,
-        asked: Asked,
+        known: Known,
         about: tuple[int, int | None, Made],
         estimator: Any,
         methods: tuple[str, ...],
     ) -> None:
         """Put the methods that an estimator has into it."""
-        found = {m: cls(asked, about, estimator, m) for m in methods if hasattr(estimator, m)}
+        found = {m: cls(known, about, estimator, m) for m in methods if hasattr(estimator, m)}
         vars(estimator).update(found)
 
     @staticmethod

@@ -12,6 +12,7 @@ import functools
 import struct
 import sys
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any
 
@@ -19,9 +20,14 @@ import cloudpickle
 import numpy as np
 from scipy import sparse
 from sklearn.base import BaseEstimator
+from sklearn.compose import ColumnTransformer
+from sklearn.ensemble import VotingClassifier
+from sklearn.pipeline import FeatureUnion, Pipeline
 
 __all__ = [
+    "Identified",
     "Unidentified",
+    "decides_draws",
     "estimators",
     "forget_code",
     "identify",
@@ -38,6 +44,13 @@ _SIZE = 16
 
 class Unidentified(Exception):
     """A value of which nothing tells whether another one is the same."""
+
+
+@dataclass(frozen=True, slots=True)
+class Identified:
+    """Stands, within a value, for a part of it whose identity is known."""
+
+    identity: bytes
 
 
 def identify(value: Any) -> bytes:
@@ -92,13 +105,19 @@ def identify_set(estimator: Any, settings: Mapping[str, Any]) -> bytes | None:
 def parameters(estimator: Any) -> dict[str, Any]:
     """Return ``estimator.get_params(deep=False)``; scikit-learn's own looks at signatures anew."""
     kind = type(estimator)
-    if kind.get_params is not BaseEstimator.get_params:
+    if not any(kind.get_params is shallow for shallow in _SHALLOW):
         own: dict[str, Any] = estimator.get_params(deep=False)
         return own
     if kind not in _names:
         _names[kind] = kind._get_param_names()
     return {name: getattr(estimator, name) for name in _names[kind]}
 
+
+# which all read attributes by the names in the signature; the others go on to the parts if `deep`
+_SHALLOW = [
+    kind.get_params
+    for kind in (BaseEstimator, ColumnTransformer, FeatureUnion, Pipeline, VotingClassifier)
+]
 
 # the names of the parameters of each class that was met during one plan
 _names: dict[type, list[str]] = {}
@@ -120,10 +139,19 @@ def estimators(value: Any) -> Iterable[tuple[str, Any]]:
 
 
 def plain(name: str, value: Any) -> bool:
-    """Tell whether setting a parameter bears on nothing but the parameter itself."""
-    return not is_estimator(value) and not name.lower().startswith(
+    """Tell whether setting a parameter bears on nothing but the parameter itself.
+
+    It may bear on whether a seed is missing; `decides_draws` tells.
+    """
+    own = name.rpartition("__")[2].lower()
+    return not is_estimator(value) and not own.startswith(
         ("copy", "inplace", "overwrite", "random_state")
     )
+
+
+def decides_draws(name: str) -> bool:
+    """Tell whether a parameter of this name can decide whether an estimator draws."""
+    return name.rpartition("__")[2] in _DECIDING
 
 
 def writes_input(estimator: Any) -> str | None:
@@ -170,10 +198,11 @@ _DRAWS: dict[str, dict[str, tuple[Any, ...]]] = {
     "RidgeClassifier": {"solver": ("sag", "saga")},
     "SVC": {"probability": (True,)},
 }
+_DECIDING = {name for rule in _DRAWS.values() for name in rule}
 
 
 def _digest(value: Any) -> bytes:
-    return _combined(_parts(value))
+    return value.identity if type(value) is Identified else _combined(_parts(value))
 
 
 def _combined(parts: Iterable[Any]) -> bytes:

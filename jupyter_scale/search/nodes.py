@@ -10,8 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
-from jupyter_scale.search.candidate import Inner, Step
 from jupyter_scale.search.plan import Cell, Node, Plan, Site
+from jupyter_scale.search.steps import Inner, Step
 
 __all__ = ["Inside", "Nodes", "Planned", "Upstream"]
 

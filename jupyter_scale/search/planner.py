@@ -13,11 +13,12 @@ import numpy as np
 from dask.sizeof import sizeof
 from scipy import sparse
 
-from jupyter_scale.search.candidate import Candidate, Candidates
+from jupyter_scale.search.candidate import Candidates
 from jupyter_scale.search.identity import Unidentified, forget_code, identify
 from jupyter_scale.search.internals import BaseSearchCV, fit_and_score, has_callbacks, unwrapped
 from jupyter_scale.search.nodes import Nodes, Upstream
 from jupyter_scale.search.plan import Call, Cell, Fold, Plan, Ref, Setup, Site
+from jupyter_scale.search.steps import Candidate
 
 __all__ = ["Planner"]
 

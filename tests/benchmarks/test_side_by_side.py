@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import platform
@@ -37,6 +38,22 @@ def test_turns_rotate_and_a_contender_may_count_for_itself():
     assert timings["counted"].seconds == [0.5] * 3
     assert len(timings["plain"].seconds) == 3
     assert timings["plain"].fits == 3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "runs"),
+    [(["--rounds", "2"], ["small", "large", "large"]), (["--rounds", "2", "--quick"], ["large"])],
+)
+def test_quick_is_one_round_without_a_warm_up(arguments: list[str], runs: list[str]):
+    order: list[str] = []
+
+    def measure(asked: argparse.Namespace) -> Result:
+        large, small = ({"": lambda _, n=name: order.append(n)} for name in ("large", "small"))
+        side_by_side.measured(large, small, asked)
+        return result()
+
+    assert side_by_side.program(options(*arguments), measure) == 0
+    assert order == runs
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from pathlib import Path
 import execute
 import nbformat
 import pytest
+from cells import text_of
 from nbformat import NotebookNode
 
 PATH = Path(execute.__file__).parent / "02-branches-and-axes.ipynb"
@@ -18,13 +19,6 @@ def executed(tmp_path_factory: pytest.TempPathFactory) -> NotebookNode:
     sizes = ["--set", "N_ROWS=400", "--set", "N_TREES=12"]
     assert execute.main([str(PATH), "--output", str(target), *sizes]) == 0
     return nbformat.read(target, as_version=4)
-
-
-def text_of(notebook: NotebookNode, cell_id: str) -> str:
-    """Return everything a cell shows, as text."""
-    (cell,) = (cell for cell in notebook.cells if cell.id == cell_id)
-    outputs = cell.outputs
-    return "".join(o.text if "text" in o else o.data.get("text/plain", "") for o in outputs)
 
 
 def test_the_plan_counts_each_branch_and_one_boosting_for_all_numbers_of_trees(

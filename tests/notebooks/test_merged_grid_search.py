@@ -8,6 +8,7 @@ from pathlib import Path
 import execute
 import nbformat
 import pytest
+from cells import source_of, text_of
 from nbformat import NotebookNode
 
 PATH = Path(execute.__file__).parent / "01-merged-grid-search.ipynb"
@@ -56,15 +57,3 @@ def test_the_summary_says_what_was_saved(executed: NotebookNode):
     assert summary["scores"] == "equal to the last bit"
     assert re.match(r"0\.\d{3}, {'counts__ngram_range'", summary["best score"])
     assert re.search(r"s merged, .* s plain: .* times faster", summary["time"])
-
-
-def source_of(notebook: NotebookNode, cell_id: str) -> str:
-    (cell,) = (cell for cell in notebook.cells if cell.id == cell_id)
-    return cell.source
-
-
-def text_of(notebook: NotebookNode, cell_id: str) -> str:
-    """Return everything a cell shows, as text."""
-    (cell,) = (cell for cell in notebook.cells if cell.id == cell_id)
-    outputs = cell.outputs
-    return "".join(o.text if "text" in o else o.data.get("text/plain", "") for o in outputs)

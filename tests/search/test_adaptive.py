@@ -17,7 +17,6 @@ from sklearn.datasets import make_classification
 from sklearn.ensemble import GradientBoostingClassifier
 from sklearn.exceptions import FitFailedWarning
 from sklearn.feature_selection import SelectKBest
-from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, KFold, cross_val_score, cross_validate
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
@@ -341,33 +340,6 @@ def test_several_metrics() -> None:
 def test_clear_errors(options: dict[str, Any], says: str) -> None:
     with pytest.raises(ValueError, match=says):
         search().set_params(**options).fit(X, y)
-
-
-def test_scipy_distributions_in_other_words() -> None:
-    from jupyter_scale.search.adaptive import _Space
-
-    kinds = optuna.distributions
-    space = _Space(
-        {
-            "a": stats.uniform(2, 3),
-            "b": stats.loguniform(0.1, 10),
-            "c": stats.randint(1, 5),
-            "d": [1, 2],
-            "e": [(1, 1), (1, 2)],
-            "f": np.array([1, 2]),
-            "g": [LogisticRegression(), LogisticRegression()],
-        },
-        optuna,
-    )
-    assert space.distributions == {
-        "a": kinds.FloatDistribution(2.0, 5.0),
-        "b": kinds.FloatDistribution(0.1, 10.0, log=True),
-        "c": kinds.IntDistribution(1, 4),
-        "d": kinds.CategoricalDistribution([1, 2]),
-        "e": kinds.CategoricalDistribution(["(1, 1)", "(1, 2)"]),
-        "f": kinds.CategoricalDistribution(["np.int64(1)", "np.int64(2)"]),
-        "g": kinds.CategoricalDistribution(["0: LogisticRegression()", "1: LogisticRegression()"]),
-    }
 
 
 def test_optuna_is_imported_by_the_first_fit_only() -> None:

@@ -17,9 +17,12 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 from jupyter_scale.search.identity import (
+    Identified,
     Unidentified,
+    decides_draws,
     identify,
     identify_set,
+    plain,
     unseeded,
     writes_input,
 )
@@ -168,3 +171,19 @@ def test_what_writes_and_what_has_no_seed() -> None:
     assert unseeded(LogisticRegression()) == []
     assert unseeded(LogisticRegression(solver="saga")) == ["random_state"]
     assert unseeded("passthrough") == []
+
+
+def test_an_identity_stands_for_what_it_identifies() -> None:
+    known = Identified(identify(PCA(2)))
+    assert identify([("a", known), ("b", None)]) == identify([("a", PCA(2)), ("b", None)])
+    assert identify([("a", known)]) != identify([("a", PCA(3))])
+
+
+def test_what_a_parameter_bears_on_is_told_by_its_last_name() -> None:
+    assert plain("C", 1.0)
+    assert plain("copy__C", 1.0)
+    assert not any(plain(name, 1) for name in ("a__copy_X", "random_state", "a__random_state"))
+    assert not plain("step", PCA())
+    assert decides_draws("solver")
+    assert decides_draws("a__b__svd_solver")
+    assert not decides_draws("solver__C")
