@@ -13,6 +13,7 @@ import math
 import time
 import warnings
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any, Protocol
 from uuid import uuid4
 
@@ -200,7 +201,7 @@ class _Run:
         self.under_way: dict[Future[Any], Piece] = {}
         self.waiting = as_completed(loop=self.client.loop, with_results=True, raise_errors=False)
         self.failures: list[Outcome] = []
-        self.trials = Trials(self._removals)
+        self.trials = Trials(partial(_removals, self.client))
         self.losses = 0
 
     def run(self) -> None:
@@ -230,6 +231,11 @@ class _Run:
             futures = [*self.under_way, *made]
             if futures and self.client.status == "running":
                 self.client.cancel(futures, reason="the search has ended", msg=None)
+            # whoever still knows this run, as a traceback does, holds nothing on the workers
+            self.under_way.clear()
+            self.made.clear()
+            if self.kept is not None:
+                self.kept.found.clear()
 
     def _take(self) -> None:
         """Take over what earlier plans have made."""
@@ -414,14 +420,6 @@ class _Run:
         else:
             self.trials.suspect(parts)
 
-    def _removals(self) -> list[Removal]:
-        """Return the losses of workers; none where the scheduler does not tell."""
-        try:
-            found: list[Removal] = self.client.run_on_scheduler(removals)
-        except Exception:
-            return []
-        return found
-
     def _cleared(self, piece: Piece) -> None:
         """Note that something was done: the workers live."""
         self.losses = 0
@@ -440,6 +438,15 @@ class _Run:
         for entry in self.schedule.entries[piece.start : piece.stop]:
             self.tally.add(failed(entry, self.plan, error, label or entry.label))
         self._drop(self.schedule.done(piece))
+
+
+def _removals(client: Client) -> list[Removal]:
+    """Return the losses of workers; none where the scheduler does not tell."""
+    try:
+        found: list[Removal] = client.run_on_scheduler(removals)
+    except Exception:
+        return []
+    return found
 
 
 def _given(piece: Piece) -> list[int]:
