@@ -79,7 +79,17 @@ def install(corner: Corner, python: str) -> Path | None:
     options = ["--quiet", "--no-python-downloads", "--python"]
     for command in (
         [*uv, "venv", "--clear", *options, python, str(folder)],
-        [*uv, "pip", "install", *options, str(made), "-e", ".[dev]", *corner.install],
+        [
+            *uv,
+            "pip",
+            "install",
+            "--compile-bytecode",
+            *options,
+            str(made),
+            "-e",
+            ".[dev,optuna]",
+            *corner.install,
+        ],
     ):
         if subprocess.run(command, cwd=ROOT).returncode:
             return None

@@ -295,7 +295,7 @@ class _Evaluator:
 
     def __init__(self, search: OptunaSearchCV, evaluate: Callable[..., dict[str, Any]]) -> None:
         self._search = search
-        self._folds = _Folds(search._checked_cv_orig)
+        self._folds = _Folds(internals.splitter(search, evaluate))
         self._known: dict[Any, float] = {}
         self._all: list[dict[str, Any]] = []
         self._failure: ValueError | None = None

@@ -592,4 +592,6 @@ def _twin(estimator: Any) -> Any:
     if hasattr(estimator, "__dict__"):
         copied.__dict__.update(estimator.__dict__)
         copied.__dict__.pop(internals.CONTEXT, None)  # of the fit that is under way
+        if isinstance(memory := copied.__dict__.get("memory"), Memory):
+            copied.__dict__["memory"] = memory.original
     return copied
