@@ -9,6 +9,7 @@ with ``error_score``. Whatever ends the search, what is queued is cancelled.
 
 from __future__ import annotations
 
+import functools
 import math
 import time
 import warnings
@@ -199,7 +200,8 @@ class _Run:
         self.under_way: dict[Future[Any], Piece] = {}
         self.waiting = as_completed(loop=self.client.loop, with_results=True, raise_errors=False)
         self.failures: list[Outcome] = []
-        self.trials = Trials(self._removals)
+        # not of this object, which would be a cycle: the futures are to go when it goes
+        self.trials = Trials(functools.partial(_removals, self.client))
         self.losses = 0
 
     def run(self) -> None:
@@ -413,14 +415,6 @@ class _Run:
         else:
             self.trials.suspect(parts)
 
-    def _removals(self) -> list[Removal]:
-        """Return the losses of workers; none where the scheduler does not tell."""
-        try:
-            found: list[Removal] = self.client.run_on_scheduler(removals)
-        except Exception:
-            return []
-        return found
-
     def _cleared(self, piece: Piece) -> None:
         """Note that something was done: the workers live."""
         self.losses = 0
@@ -439,6 +433,15 @@ class _Run:
         for entry in self.schedule.entries[piece.start : piece.stop]:
             self.tally.add(failed(entry, self.plan, error, label or entry.label))
         self._drop(self.schedule.done(piece))
+
+
+def _removals(client: Client) -> list[Removal]:
+    """Return the losses of workers; none where the scheduler does not tell."""
+    try:
+        found: list[Removal] = client.run_on_scheduler(removals)
+    except Exception:
+        return []
+    return found
 
 
 def _given(piece: Piece) -> list[int]:

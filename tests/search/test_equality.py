@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import sklearn
-from distributed import Client
 from axis_cases import RULES
+from distributed import Client
 from equality import assert_same_results
 from scipy import sparse
 from sklearn import config_context
