@@ -77,9 +77,10 @@ def install(corner: Corner, python: str) -> Path | None:
     made = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
     uv = [sys.executable, "-m", "uv"]
     options = ["--quiet", "--no-python-downloads", "--python"]
+    package = ["--compile-bytecode", "-e", ".[dev,optuna]"]
     for command in (
         [*uv, "venv", "--clear", *options, python, str(folder)],
-        [*uv, "pip", "install", *options, str(made), "-e", ".[dev]", *corner.install],
+        [*uv, "pip", "install", *options, str(made), *package, *corner.install],
     ):
         if subprocess.run(command, cwd=ROOT).returncode:
             return None

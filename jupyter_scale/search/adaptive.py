@@ -26,6 +26,7 @@ import numpy as np
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval
 
+from jupyter_scale.search import internals
 from jupyter_scale.search.internals import BaseSearchCV
 from jupyter_scale.search.rounds import Driver, Evaluator, stoppable
 from jupyter_scale.search.space import Space
@@ -177,7 +178,8 @@ class OptunaSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn is unt
         space = Space(self.param_distributions, optuna)
         stages = self._stages(space)
         self.study_ = self._study(optuna)
-        evaluator = Evaluator(evaluate_candidates, cv=self._checked_cv_orig, refit=self.refit)
+        cv = internals.splitter(self, evaluate_candidates)
+        evaluator = Evaluator(evaluate_candidates, cv=cv, refit=self.refit)
         driver = Driver(self.study_, evaluator, stages, optuna)
         size = self.batch_size or _threads()
         deadline = math.inf if self.timeout is None else time.monotonic() + self.timeout

@@ -20,7 +20,7 @@ from typing import Any
 
 from jupyter_scale.search import internals
 from jupyter_scale.search.clock import Clock
-from jupyter_scale.search.hooks import Hook, Remembered
+from jupyter_scale.search.hooks import Hook, Memory, Remembered
 from jupyter_scale.search.plan import Cell
 from jupyter_scale.search.sharing import Parcel, changed, freeze, private, view
 from jupyter_scale.search.store import Made, Store
@@ -238,4 +238,6 @@ def twin(estimator: Any) -> Any:
     if hasattr(estimator, "__dict__"):
         copied.__dict__.update(estimator.__dict__)
         copied.__dict__.pop(internals.CONTEXT, None)  # of the fit that is under way
+        if isinstance(memory := copied.__dict__.get("memory"), Memory):
+            copied.__dict__["memory"] = memory.original
     return copied

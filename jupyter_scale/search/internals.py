@@ -44,6 +44,7 @@ __all__ = [
     "score",
     "searching",
     "sharable_pipeline",
+    "splitter",
     "substituted",
     "unwrapped",
     "validate_parameters",
@@ -222,6 +223,13 @@ def in_rounds(search: Any) -> bool:
         GridSearchCV._run_search,
         RandomizedSearchCV._run_search,
     )
+
+
+def splitter(search: Any, evaluate: Callable[..., Any]) -> Any:
+    """Return what a search that is being fitted splits with; it gave `evaluate` to its rounds."""
+    if hasattr(search, "_checked_cv_orig"):  # from scikit-learn 1.9 on
+        return search._checked_cv_orig
+    return inspect.getclosurevars(evaluate).nonlocals["cv_orig"]
 
 
 def cloned_by_search() -> bool:

@@ -143,7 +143,8 @@ class _Fit:
 def planned(estimator: Any, data: tuple[Any, ...], params: Mapping[str, Any]) -> Plan | None:
     """Return the plan whose one call fits `estimator`; None if that cannot travel."""
     attributes = vars(estimator)
-    context = {internals.CONTEXT: attributes.pop(internals.CONTEXT, None)}
+    context = _context(estimator)
+    attributes.pop(internals.CONTEXT, None)
     try:
         payload = _packed(estimator, {})
     except Exception:
@@ -171,7 +172,7 @@ def adopt(estimator: Any, fitted: Fitted, data: tuple[Any, ...], params: Mapping
     if fitted.state is None:
         return False
     known = {**_functions(estimator), **_named(data, params), "self": estimator}
-    before = dict(vars(estimator))
+    before, context = dict(vars(estimator)), _context(estimator)
     try:
         state = _unpacked(fitted.state, known)
         vars(estimator).clear()
@@ -183,9 +184,15 @@ def adopt(estimator: Any, fitted: Fitted, data: tuple[Any, ...], params: Mapping
         vars(estimator).clear()
         vars(estimator).update(before)
         return False
-    vars(estimator)[internals.CONTEXT] = before[internals.CONTEXT]
+    vars(estimator).update(context)
     _set_generators(fitted.generators)
     return True
+
+
+def _context(estimator: Any) -> dict[str, Any]:
+    """Return the attribute that tells of callbacks; scikit-learn sets it from 1.9 on."""
+    attributes = vars(estimator)
+    return {name: attributes[name] for name in (internals.CONTEXT,) if name in attributes}
 
 
 # -- on the worker

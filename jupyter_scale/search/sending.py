@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeAlias
 from uuid import uuid4
 
 from dask.sizeof import sizeof
@@ -32,7 +32,8 @@ SMALL = 10_000  # bytes; smaller fit parameters travel with the bundle
 ATTEMPTS = 5
 
 
-Holdings = dict[str, dict[str, Future[Any]]]
+# quoted: the Future of distributed 2025.1 takes no type at run time
+Holdings: TypeAlias = "dict[str, dict[str, Future[Any]]]"
 """By a worker's address and the name of what it holds: the task that holds it there."""
 
 

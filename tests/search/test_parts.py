@@ -358,6 +358,7 @@ def test_a_scorer_that_copies_and_pickles(where: Client | None) -> None:
 
 
 def copies(model: Any, X: Any, y: Any) -> float:
+    assert model[-1].estimators_[1].memory is None
     twins = [model, copy.deepcopy(model), pickle.loads(pickle.dumps(model)), copy.copy(model)]
     scores = {twin.score(X, y) for twin in twins}
     assert len(scores) == 1
