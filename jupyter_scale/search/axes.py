@@ -70,7 +70,7 @@ __all__ = [
     "valid",
 ]
 
-TESTED = ("1.9",)
+TESTED = ("1.8", "1.9")
 """Minor versions of scikit-learn with which the suite of the rules has passed."""
 
 GROUP = "jupyter_scale.axes"
