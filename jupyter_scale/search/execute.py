@@ -200,6 +200,7 @@ class _Run:
         self.made: dict[int, Future[Any]] = {}
         self.under_way: dict[Future[Any], Piece] = {}
         self.waiting = as_completed(loop=self.client.loop, with_results=True, raise_errors=False)
+        self.supplied: set[Piece] = set()
         self.failures: list[Outcome] = []
         self.trials = Trials(partial(_removals, self.client))
         self.losses = 0
@@ -330,7 +331,10 @@ class _Run:
             label = self.plan.nodes[number].label
             brought = self.shared.everything()
             self.made[number] = self._send(worker.make_on_worker, task, (), brought, f"fit-{label}")
-        self._submit(piece, self.shared.supply(missing))
+        # one that is sent on and on, perhaps as it ends its workers, lacks nothing from now on
+        often = piece in self.supplied
+        self.supplied.add(piece)
+        self._submit(piece, self.shared.everything() if often else self.shared.supply(missing))
 
     def _send(
         self,
@@ -385,6 +389,12 @@ class _Run:
         if isinstance(error, Elsewhere):
             self.sent.elsewhere()
         self.losses += 1
+        if self.losses > LOSSES and self.trials.harmless:
+            raise RuntimeError(
+                "the cluster drops what it is sent, though it lost no worker: most likely it "
+                "cannot be deserialized there. Its scheduler's log says why; install the packages "
+                "of this environment on the cluster, or import your own code from one of them"
+            )
         if self.losses > LOSSES:
             raise WorkerLost(
                 f"the workers were lost {LOSSES} times and did nothing in between: see their "
@@ -399,7 +409,8 @@ class _Run:
         if self.trials.tries(piece) and not isinstance(error, Elsewhere):
             # nothing else was under way when the data went with their workers
             back = list(divided(piece))
-            if len(back) == 1 and self.trials.convicted(piece, key):
+            lost = isinstance(error, KilledWorker) or not self.trials.harmless
+            if len(back) == 1 and lost and self.trials.convicted(piece, key):
                 self._fail(piece, error)
                 back = []
         back += self.under_way.values()
@@ -423,6 +434,7 @@ class _Run:
     def _cleared(self, piece: Piece) -> None:
         """Note that something was done: the workers live."""
         self.losses = 0
+        self.supplied.discard(piece)
         self.trials.cleared(piece)
 
     def _fail(self, piece: Piece, error: BaseException | None) -> None:

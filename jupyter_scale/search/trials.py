@@ -77,10 +77,18 @@ class Trials:
             self._piece = None
             self._careful = max(0, self._careful - 1)
 
+    @property
+    def harmless(self) -> bool:
+        """Whether no worker was lost while the last piece was alone."""
+        return not self._lost()
+
+    def _lost(self) -> list[tuple[Any, ...]]:
+        return [keys for stamp, keys in self._removals() if stamp > self._since]
+
     def convicted(self, piece: Piece, key: Any) -> bool:
         """Judge a piece whose task `key` has ended its workers while it was alone."""
         suspect = (piece.start, piece.stop, piece.node)
-        others = any(stamp > self._since and key not in keys for stamp, keys in self._removals())
+        others = any(key not in keys for keys in self._lost())
         self._tried[suspect] += 1
         self._guilty[suspect] += not others
         return self._guilty[suspect] >= VERDICTS or self._tried[suspect] >= MOST
