@@ -12,7 +12,8 @@ from __future__ import annotations
 import math
 import time
 import warnings
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, Protocol
 from uuid import uuid4
@@ -45,6 +46,9 @@ __all__ = ["Cluster", "SchedulerLost", "WorkerLost", "run_here"]
 
 LOSSES = 12
 """So often the data may be lost while nothing at all is done."""
+OFTEN = 2
+"""Times that a piece may find its worker without the data: then it brings them. One that ends its
+workers would otherwise be sent on for ever."""
 MOMENT = 0.05  # seconds
 ALONE = 60  # seconds without a worker
 
@@ -126,9 +130,9 @@ class Cluster:
         return max(1, self._threads)
 
     @property
-    def workers(self) -> Collection[str]:
-        """Addresses of the workers, when their threads were last asked for."""
-        return self._workers.keys()
+    def workers(self) -> Mapping[str, int]:
+        """Addresses of the workers and their threads; another object when asked for anew."""
+        return self._workers
 
     def run(
         self,
@@ -200,7 +204,9 @@ class _Run:
         self.made: dict[int, Future[Any]] = {}
         self.under_way: dict[Future[Any], Piece] = {}
         self.waiting = as_completed(loop=self.client.loop, with_results=True, raise_errors=False)
-        self.supplied: set[Piece] = set()
+        # pieces that wait for data on their way to a worker, and how often each has
+        self.awaiting: dict[Future[Any], list[Piece]] = {}
+        self.supplied: Counter[Piece] = Counter()
         self.failures: list[Outcome] = []
         self.trials = Trials(partial(_removals, self.client))
         self.losses = 0
@@ -216,6 +222,7 @@ class _Run:
                 for future, result in self._completed():
                     piece = self.under_way.pop(future, None)
                     if piece is None:
+                        self._arrived(future)
                         continue
                     if isinstance(result, Missing):
                         self._supply(piece, result)
@@ -234,6 +241,7 @@ class _Run:
                 self.client.cancel(futures, reason="the search has ended", msg=None)
             # whoever still knows this run, as a traceback does, holds nothing on the workers
             self.under_way.clear()
+            self.awaiting.clear()
             self.made.clear()
             if self.kept is not None:
                 self.kept.found.clear()
@@ -277,7 +285,7 @@ class _Run:
         entries = self.schedule.entries
         before = any(
             entries[place].number < first.failed
-            for piece in self.under_way.values()
+            for piece in self._out
             for place in range(piece.start, piece.stop)
         )
         if not before:
@@ -286,14 +294,15 @@ class _Run:
     def _fill(self) -> None:
         """Keep every thread busy, and as little as possible queued."""
         threads = self.cluster.threads
-        self.shared.forget(self.cluster.workers)
+        for future in self.shared.forget(self.cluster.workers):
+            self._arrived(future)
         alone = bool(self.trials)
         most = 1 if alone else self.window.size(threads=threads, now=time.monotonic())
 
         def following() -> Piece | None:
             return self.schedule.next(threads=threads)
 
-        while len(self.under_way) < most:
+        while len(self._out) < most:
             piece = self.trials.next(following) if alone else following()
             if piece is None:
                 return
@@ -331,10 +340,28 @@ class _Run:
             label = self.plan.nodes[number].label
             brought = self.shared.everything()
             self.made[number] = self._send(worker.make_on_worker, task, (), brought, f"fit-{label}")
-        # one that is sent on and on, perhaps as it ends its workers, lacks nothing from now on
-        often = piece in self.supplied
-        self.supplied.add(piece)
-        self._submit(piece, self.shared.everything() if often else self.shared.supply(missing))
+        self.supplied[piece] += 1
+        if self.supplied[piece] > OFTEN:
+            self._submit(piece, self.shared.everything())
+            return
+        future = self.shared.supply(missing)
+        if future is None or future.done():
+            self._submit(piece)
+            return
+        if future not in self.awaiting:
+            self.waiting.add(future)
+        self.awaiting.setdefault(future, []).append(piece)
+
+    def _arrived(self, future: Future[Any]) -> None:
+        """Send the pieces that have waited for some data, which are there or never will be."""
+        for piece in self.awaiting.pop(future, ()):
+            self._submit(piece)
+
+    @property
+    def _out(self) -> list[Piece]:
+        """The pieces that are under way, or wait for their data."""
+        waiting = [piece for pieces in self.awaiting.values() for piece in pieces]
+        return [*self.under_way.values(), *waiting]
 
     def _send(
         self,
@@ -413,11 +440,12 @@ class _Run:
             if len(back) == 1 and lost and self.trials.convicted(piece, key):
                 self._fail(piece, error)
                 back = []
-        back += self.under_way.values()
+        back += self._out
         back += self.trials.again(careful=len(back))
         self.schedule.again(back)
         self.client.cancel([*self.under_way, *self.made.values()], msg=None)
         self.under_way.clear()
+        self.awaiting.clear()
         self.made.clear()
         self.sent.lost()
         if self.kept is not None:
@@ -434,7 +462,7 @@ class _Run:
     def _cleared(self, piece: Piece) -> None:
         """Note that something was done: the workers live."""
         self.losses = 0
-        self.supplied.discard(piece)
+        self.supplied.pop(piece, None)
         self.trials.cleared(piece)
 
     def _fail(self, piece: Piece, error: BaseException | None) -> None:

@@ -9,7 +9,7 @@ worker. Small data are the results of tasks, so that Dask can have them again wh
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, TypeAlias
 from uuid import uuid4
@@ -144,6 +144,7 @@ class Shared:
     def __init__(self, plan: Plan, sent: Sent) -> None:
         self._sent = sent
         self._bundle, self._data = _bundled(plan)
+        self._living: Mapping[str, int] = {}
         self.send()
 
     def send(self) -> None:
@@ -155,37 +156,44 @@ class Shared:
         self.futures = {str(future.key): future for future in futures}
         self.names = tuple(self.futures)
 
-    def supply(self, missing: Missing) -> list[Future[Any]]:
-        """Return what a worker must be sent for it to have what was missing there."""
+    def supply(self, missing: Missing) -> Future[Any] | None:
+        """Have a worker hold what was missing there; return what is to be waited for.
+
+        No task may depend on it: Dask forgets a task that is bound to a worker, or only would
+        rather run there, when it has no worker at all for a moment
+        (``bulk_schedule_unrunnable_after_adding_worker`` in distributed's scheduler).
+        """
         address, held = missing.worker, self._held(missing.worker)
         # what has come there, and is missing, was let go
         again = [n for n in missing.names if n not in held or held[n].status != "pending"]
-        self._hold(address, again)
-        held = self._held(address)
-        return list(dict.fromkeys(held[name] for name in missing.names))
+        if again:
+            future = self._holding(again, workers=[address])
+            for name in again:
+                # the data outlive the plan
+                holdings = self._holdings if name == self._own else self._sent.holdings
+                holdings.setdefault(address, {})[name] = future
+            return future
+        return held[missing.names[0]] if missing.names else None
 
     def everything(self) -> list[Future[Any]]:
         """Return what a task is sent with that must not miss anything, wherever it runs."""
         return [self._holding(self.names)]
 
-    def forget(self, living: Collection[str]) -> None:
-        """Do not have Dask make elsewhere what was held by workers that have gone."""
-        for holdings in (self._holdings, self._sent.holdings):
-            for address in holdings.keys() - living:
-                del holdings[address]
+    def forget(self, living: Mapping[str, int]) -> set[Future[Any]]:
+        """Forget what was held by workers that have gone; return it.
+
+        `living` is the same object until it is news.
+        """
+        gone: set[Future[Any]] = set()
+        if living is not self._living:
+            self._living = living
+            for holdings in (self._holdings, self._sent.holdings):
+                for address in holdings.keys() - living.keys():
+                    gone.update(holdings.pop(address).values())
+        return gone
 
     def _held(self, address: str) -> dict[str, Future[Any]]:
         return {**self._sent.holdings.get(address, {}), **self._holdings.get(address, {})}
-
-    def _hold(self, address: str, names: Sequence[str]) -> None:
-        if not names:
-            return
-        # elsewhere, if the worker has gone since
-        future = self._holding(names, workers=[address], allow_other_workers=True)
-        for name in names:
-            # the data outlive the plan
-            holdings = self._holdings if name == self._own else self._sent.holdings
-            holdings.setdefault(address, {})[name] = future
 
     def _holding(self, names: Sequence[str], **where: Any) -> Future[Any]:
         data = [self.futures[name] for name in names]

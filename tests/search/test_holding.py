@@ -67,24 +67,30 @@ def test_a_worker_says_what_it_lacks_and_is_sent_that_once(client: Client, share
     one = min(client.nthreads())
     missing = Missing(one, shared.names, ())
     first = shared.supply(missing)
-    assert shared.supply(missing) == first, "it is on its way"
-    assert len(first) == 1
-    assert isinstance(on_worker(client, shared, brought=first), Outcome)
+    assert first is not None
+    assert shared.supply(missing) is first, "it is on its way"
+    first.result()
     held = client.run(find, shared.names, (), workers=[one])[one]
     assert set(held) == set(shared.names)
     again = shared.supply(Missing(one, shared.names[1:], ()))
-    assert again != first, "what has come, and is missing, was let go"
-    shared.forget(set())
-    assert shared.supply(missing) != first
+    assert again is not first, "what has come, and is missing, was let go"
+    living = client.nthreads()
+    assert shared.forget(living) == set()
+    assert shared.forget({}) >= {again}
+    assert shared.supply(missing) not in (first, again)
+    assert shared.supply(Missing(one, (), ())) is None
     everything = shared.everything()
     assert isinstance(on_worker(client, shared, brought=everything), Outcome)
 
 
 def test_what_is_let_go_leaves_the_workers(client: Client, shared: Shared) -> None:
     for address in client.nthreads():
-        client.gather([client.submit(str, shared.supply(Missing(address, shared.names, ())))])
+        coming = shared.supply(Missing(address, shared.names, ()))
+        assert coming is not None
+        coming.result()
+    del coming
     assert all(map(len, client.run(known, shared.names).values()))
-    shared.forget(set())
+    shared.forget({})
     names = shared.names
     shared.futures.clear()
     shared._sent.close()
@@ -136,10 +142,6 @@ class WaitingSVC(SVC):
         return self
 
 
-def forgotten() -> None:
-    _known.clear()
-
-
 @pytest.mark.timeout(300)
 def test_a_lost_node_is_made_again_with_the_data(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[Missing] = []
@@ -161,18 +163,17 @@ def test_a_lost_node_is_made_again_with_the_data(monkeypatch: pytest.MonkeyPatch
     with two_workers() as client:
 
         def kill(score: Score) -> None:
-            # the nodes of one worker go, and the other has forgotten the data
+            # the nodes go, and the workers that are to make them again have no data
             scores.append(score)
             if len(scores) in (20, 60):
-                client.run(forgotten)
-                victim = min(client.run(os.getpid).values())
-                killed.append(victim)
-                os.kill(victim, signal.SIGKILL)
+                for victim in client.run(os.getpid, on_error="ignore").values():
+                    killed.append(victim)
+                    os.kill(victim, signal.SIGKILL)
 
         scores: list[Score] = []
         with merged(client, on_score=kill):
             ours.fit(X, y)
-    assert len(killed) == 2
+    assert len(killed) >= 3
     assert len(scores) == len({(s.candidate, s.fold) for s in scores}) == 144
     for split in ("split0_test_score", "split1_test_score"):
         np.testing.assert_array_equal(ours.cv_results_[split], plain.cv_results_[split])
