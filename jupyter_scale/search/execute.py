@@ -302,7 +302,7 @@ class _Run:
         def following() -> Piece | None:
             return self.schedule.next(threads=threads)
 
-        while len(self._out) < most:
+        while len(self.under_way) + sum(map(len, self.awaiting.values())) < most:
             piece = self.trials.next(following) if alone else following()
             if piece is None:
                 return
@@ -317,16 +317,25 @@ class _Run:
             name = f"score-{entries[0].label}"
             future = self._send(worker.run_on_worker, task, given, brought, name)
         else:
-            task = _task(self.plan, entries[:1], until=piece.node)
-            label = self.plan.nodes[piece.node].label
-            made = self._send(worker.make_on_worker, task, given, brought, f"fit-{label}")
-            self.made[piece.node] = made
+            made = self._make(piece.node, entries[0], given, brought)
             # what comes back is small; the node itself stays on its worker
-            future = self.client.submit(
-                worker.outcome_of, made, key=_key(f"made-{label}"), pure=False
-            )
+            key = _key(f"made-{self.plan.nodes[piece.node].label}")
+            future = self.client.submit(worker.outcome_of, made, key=key, pure=False)
         self.under_way[future] = piece
         self.waiting.add(future)
+
+    def _make(
+        self,
+        number: int,
+        entry: Cell | Call,
+        given: Sequence[Future[Any]],
+        brought: Sequence[Future[Any]],
+    ) -> Future[Any]:
+        """Have a node made, which an entry passes."""
+        task = _task(self.plan, [entry], until=number)
+        name = f"fit-{self.plan.nodes[number].label}"
+        future = self.made[number] = self._send(worker.make_on_worker, task, given, brought, name)
+        return future
 
     def _supply(self, piece: Piece, missing: Missing) -> None:
         """Send a piece once more to the worker where something was missing, with that."""
@@ -336,10 +345,7 @@ class _Run:
                 continue  # another piece has seen to it
             cells = self.schedule.entries[piece.start : piece.stop]
             cell = next(c for c in cells if isinstance(c, Cell) and number in self.plan.nodes_of(c))
-            task = _task(self.plan, [cell], until=number)
-            label = self.plan.nodes[number].label
-            brought = self.shared.everything()
-            self.made[number] = self._send(worker.make_on_worker, task, (), brought, f"fit-{label}")
+            self._make(number, cell, (), self.shared.everything())
         self.supplied[piece] += 1
         if self.supplied[piece] > OFTEN:
             self._submit(piece, self.shared.everything())
