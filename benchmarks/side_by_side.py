@@ -29,12 +29,14 @@ from typing import TYPE_CHECKING, Any
 import dask
 import joblib
 import psutil
-from distributed import Client, LocalCluster
+from distributed import Client
 from joblib.externals.loky import get_reusable_executor
 from sklearn.model_selection import GridSearchCV
 from threadpoolctl import threadpool_limits
 
 import jupyter_scale
+from jupyter_scale.clusters import local
+from jupyter_scale.clusters.limits import fit_size
 
 if TYPE_CHECKING:
     from recipes import Recipe
@@ -194,19 +196,15 @@ def interleaved(contenders: Mapping[str, Contender], *, rounds: int) -> dict[str
 
 @contextmanager
 def local_cluster(workers: int, *, threads: int = 1) -> Iterator[Client]:
-    """Start worker processes with one BLAS thread each; end them, and loky's, whatever happens."""
+    """Start the cluster that ``%scale up`` starts, for all contenders; end it, and loky's.
+
+    Each worker has one BLAS thread.
+    """
+    cluster = local.Cluster(fit_size(workers, threads))
     try:
-        with (  # its nannies give each worker one BLAS thread
-            LocalCluster(
-                n_workers=workers,
-                threads_per_worker=threads,
-                host="127.0.0.1",
-                dashboard_address="127.0.0.1:0",
-            ) as cluster,
-            Client(cluster) as client,
-        ):
-            yield client
+        yield cluster.client
     finally:
+        cluster.close()
         get_reusable_executor().shutdown(wait=True)
 
 

@@ -2,9 +2,8 @@
 
 Client and scheduler serve one message after the other; the scheduler picks the worker on which a
 task would start soonest, as Dask's does, and moves queued tasks to idle workers once in a while;
-workers fetch what a task starts from, run tasks by priority, and are lost and replaced. A task that
-makes a node is followed by a small one that tells the client. Everything is decided by the
-numbers in `Costs` and one seed: the same simulation always gives the same result.
+workers fetch what a task starts from, run tasks by priority, and are lost and replaced. Everything
+is decided by the numbers in `Costs` and one seed: the same simulation always gives the same result.
 """
 
 from __future__ import annotations
@@ -103,11 +102,8 @@ class Simulation:
             if job is None:
                 return
             self.under_way += 1
-            tasks = [Task(next(self._numbers), job)]
-            if job.make is not None:
-                tasks.append(Task(next(self._numbers), job, tell=True))
-            sent = self.client.serve(self.now, len(tasks) * self.costs.client_task)
-            self._at(sent + self.costs.latency, self._submitted, tasks)
+            sent = self.client.serve(self.now, self.costs.client_task)
+            self._at(sent + self.costs.latency, self._submitted, Task(next(self._numbers), job))
 
     def _known_threads(self) -> int:
         if self.now - self._asked > ASK_THREADS:
@@ -117,13 +113,13 @@ class Simulation:
     def _introduce(self, worker: Worker) -> None:
         """Send a worker the data."""
         come = 3 * self.costs.latency + self.costs.data_bytes * self.costs.byte
-        worker.data_at = self._send(1, after=self.now) + come
+        worker.data_at = self._send(after=self.now) + come
 
-    def _send(self, tasks: int, *, after: float) -> float:
-        """Return when the scheduler has dealt with tasks that the client sends."""
-        self.outcome.tasks += tasks
-        sent = self.client.serve(after, tasks * self.costs.client_task)
-        return self.scheduler.serve(sent + self.costs.latency, tasks * self.costs.scheduler_task)
+    def _send(self, *, after: float) -> float:
+        """Return when the scheduler has dealt with a task that the client sends."""
+        self.outcome.tasks += 1
+        sent = self.client.serve(after, self.costs.client_task)
+        return self.scheduler.serve(sent + self.costs.latency, self.costs.scheduler_task)
 
     def _collect(self, job: Job) -> None:
         self.under_way -= 1
@@ -139,21 +135,18 @@ class Simulation:
 
     # -- the scheduler
 
-    def _submitted(self, tasks: list[Task]) -> None:
-        self.outcome.tasks += len(tasks)
-        done = self.scheduler.serve(self.now, len(tasks) * self.costs.scheduler_task / 2)
-        self._at(done, self._assign, tasks[0])
+    def _submitted(self, task: Task) -> None:
+        self.outcome.tasks += 1
+        done = self.scheduler.serve(self.now, self.costs.scheduler_task / 2)
+        self._at(done, self._assign, task)
 
     def _assign(self, task: Task) -> None:
         if not self.workers:
             self.homeless.append(task)
             return
         worker = self._best(task)
-        task.worker, task.expected = worker, self._durations[task.job.make is not None]
-        if task.tell:
-            task.expected = self.costs.worker_task
-        worker.assigned.add(task)
-        self.load[worker.place] += task.expected
+        task.expected = self._durations[task.job.make is not None]
+        self._enter(worker, task)
         holders = self.holders.get(task.needs) if task.needs is not None else None
         candidates = len(holders or self.workers)
         sent = self.scheduler.serve(self.now, candidates * self.costs.scheduler_worker)
@@ -161,8 +154,6 @@ class Simulation:
 
     def _best(self, task: Task) -> Worker:
         holders = self.holders.get(task.needs, ()) if task.needs is not None else ()
-        if task.tell and holders:
-            return min(holders, key=lambda worker: worker.place)
         load = self.load
         if holders:
             away = self.costs.node_bytes * self.costs.byte
@@ -175,14 +166,15 @@ class Simulation:
             return  # the scheduler learned of the loss first
         done = self.scheduler.serve(self.now, self.costs.scheduler_task / 2)
         self._leave(worker, task)
-        if task.job.make is not None and not task.tell:
-            self._at(done, self._assign, Task(task.number + 1, task.job, tell=True))
-        else:
-            self._at(done + self.costs.latency, self._arrive, task)
+        self._at(done + self.costs.latency, self._arrive, task)
 
     def _arrive(self, task: Task) -> None:
         self.arrived.append(task)
         self._wake()
+
+    def _enter(self, worker: Worker, task: Task) -> None:
+        worker.assigned.add(task)
+        self.load[worker.place] += task.expected
 
     def _leave(self, worker: Worker, task: Task) -> None:
         worker.assigned.discard(task)
@@ -197,17 +189,15 @@ class Simulation:
             while idle and rich:
                 victim = rich.pop()
                 task = max(victim.ready)
-                if not task.tell:
-                    victim.ready.remove(task)
-                    heapq.heapify(victim.ready)
-                    self._leave(victim, task)
-                    self._move(task, idle.pop())
+                victim.ready.remove(task)
+                heapq.heapify(victim.ready)
+                self._leave(victim, task)
+                self._move(task, idle.pop())
         self._at(self.now + STEAL_EVERY, self._steal)
 
     def _move(self, task: Task, worker: Worker) -> None:
-        task.worker, task.brought = worker, False
-        worker.assigned.add(task)
-        self.load[worker.place] += task.expected
+        task.brought = False
+        self._enter(worker, task)
         sent = self.scheduler.serve(self.now, self.costs.scheduler_task / 2)
         self._at(sent + 3 * self.costs.latency, self._received, worker, task)
 
@@ -246,7 +236,7 @@ class Simulation:
         if not worker.alive:
             return
         wait = 0.0
-        if self.now < worker.data_at and not task.tell:
+        if self.now < worker.data_at:
             if not task.brought:
                 answered = self.now + self.costs.worker_task + self.costs.latency
                 self._at(answered, self._missing, worker, task)
@@ -270,15 +260,14 @@ class Simulation:
         told = self.scheduler.serve(self.now, self.costs.scheduler_task / 2) + self.costs.latency
         if worker.data_at == inf:
             self._introduce(worker)
-        self._at(self._send(1, after=told), self._supplied, worker, task)
+        self._at(self._send(after=told), self._supplied, worker, task)
 
     def _supplied(self, worker: Worker, task: Task) -> None:
         if not worker.alive:
             task.brought = False
             self._assign(task)
             return
-        worker.assigned.add(task)
-        self.load[worker.place] += task.expected
+        self._enter(worker, task)
         self._at(self.now + self.costs.latency, self._received, worker, task)
 
     def _fetched(self, worker: Worker, task: Task) -> None:
@@ -296,10 +285,8 @@ class Simulation:
             return
         task = worker.running = heapq.heappop(worker.ready)
         worker.started = self.now
-        seconds = self.costs.worker_task + self._make_again(worker, task)
-        if not task.tell:
-            seconds += task.job.seconds
-            self._see(len(worker.held) + task.job.depth)
+        seconds = self.costs.worker_task + self._make_again(worker, task) + task.job.seconds
+        self._see(len(worker.held) + task.job.depth)
         self._at(self.now + seconds, self._ended, worker, task)
 
     def _make_again(self, worker: Worker, task: Task) -> float:
@@ -316,12 +303,11 @@ class Simulation:
         if not worker.alive:
             return
         worker.running = None
-        if not task.tell:
-            making = task.job.make is not None
-            took = self.now - worker.started
-            self._durations[making] = (self._durations[making] + took) / 2
-            if task.job.make is not None:
-                self._hold(worker, task.job.make)
+        making = task.job.make is not None
+        took = self.now - worker.started
+        self._durations[making] = (self._durations[making] + took) / 2
+        if task.job.make is not None:
+            self._hold(worker, task.job.make)
         self._at(self.now + self.costs.latency, self._finished, worker, task)
         self._run_next(worker)
 

@@ -60,19 +60,17 @@ class Outcome:
 
 @dataclass(slots=True, eq=False)
 class Task:
-    """A job on its way; `tell` is the small task after one that makes a node."""
+    """A job on its way."""
 
     number: int
     job: Job
-    tell: bool = False
     brought: bool = False
     """Sent with the data, to a worker that lacked them."""
-    worker: Worker | None = None
     expected: float = 0.0
 
     @property
     def needs(self) -> int | None:
-        return self.job.make if self.tell else self.job.base
+        return self.job.base
 
     def __lt__(self, other: Task) -> bool:
         return self.number < other.number

@@ -1,8 +1,8 @@
 """Measure what a task costs beside its work: CPU time of the client, the scheduler, a worker.
 
-Tasks go as the engine sends them: one by one, each with a few futures to read, few under way. The
-scheduler has a process of its own here, or its time could not be told from the client's; it does
-not find the modules in this folder, so what is called are functions of Python's.
+Empty tasks go as the engine sends them: one by one, with the names of the data that the workers
+hold, few under way. The scheduler has a process of its own here, or its time could not be told from
+the client's.
 """
 
 from __future__ import annotations
@@ -11,23 +11,31 @@ import os
 import statistics
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from typing import Any
+from uuid import uuid4
 
 import psutil
-from distributed import Client, as_completed
+from distributed import Client
 from distributed.deploy.subprocess import SubprocessCluster
 from simulated_parts import Costs
 
-SHARED = 3  # what each task of the engine reads: folds and setups, X, y
+from jupyter_scale.search.holding import Missing
+from jupyter_scale.search.plan import Plan
+from jupyter_scale.search.results import Results
+from jupyter_scale.search.sending import Sent, Shared
+from jupyter_scale.search.tasks import Task
+from jupyter_scale.search.worker import run_on_worker
+
+UNDER_WAY = 3
 
 
 def measured(tasks: int = 2000, *, transfers: int = 20, megabytes: int = 50) -> Costs:
     """Return the default costs with those that can be measured here put in."""
     with _cluster() as (cluster, client):
         pids = [client.run_on_scheduler(os.getpid), *client.run(os.getpid).values()]
-        shared = [client.submit(int, n, pure=False) for n in range(SHARED)]
+        shared = _held(client)
         _send(client, shared, tasks // 10 + 1)  # imports and connections
         before, here = _cpu(pids), time.process_time()
         _send(client, shared, tasks)
@@ -62,15 +70,28 @@ def _cpu(pids: list[int]) -> list[float]:
     return [float(each.user + each.system) for each in times]
 
 
-def _send(client: Client, shared: list[Any], tasks: int) -> None:
-    """Run empty tasks, three under way at a time."""
-    waiting = as_completed()
-    sent = 0
-    while sent < tasks or waiting.count():
-        while sent < tasks and waiting.count() < 3:
-            waiting.add(client.submit(max, sent, -1, *shared, pure=False))
+def _held(client: Client) -> Shared:
+    """Have every worker hold the data of a plan, as long as what is returned lives."""
+    shared = Shared(Plan(data=[0, 1]), Sent(client))
+    for address in client.nthreads():
+        holding = shared.supply(Missing(address, shared.names, ()))
+        assert holding is not None
+        holding.result()
+    return shared
+
+
+def _send(client: Client, shared: Shared, tasks: int) -> None:
+    """Run empty tasks, a few under way at a time."""
+    results = Results(client)
+    sent = done = 0
+    while done < tasks:
+        while sent < min(tasks, done + UNDER_WAY):
+            key = f"empty-{uuid4().hex}"
+            results.expect(key)
+            arguments: Any = (Task(), nullcontext, [], shared.names, (), results.topic)
+            results.add(client.submit(run_on_worker, *arguments, key=key, pure=False))
             sent += 1
-        next(waiting).result()
+        done += len(results.next(1.0))
 
 
 def _per_byte(client: Client, *, transfers: int, size: int) -> float:

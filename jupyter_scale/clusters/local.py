@@ -34,6 +34,7 @@ from distributed import (
 )
 
 from jupyter_scale.clusters.limits import ClusterError, Size
+from jupyter_scale.clusters.tuning import settings
 
 # A restarted worker is back in about 3 s on a slow machine.
 PATIENCE = 20.0
@@ -161,17 +162,18 @@ class Cluster:
     def __init__(self, size: Size, modules: Iterable[str] = ()) -> None:
         self.size = size
         try:
-            self._cluster: Any = _LocalCluster(
-                n_workers=size.workers,
-                threads_per_worker=size.threads,
-                memory_limit=size.memory,
-                host="127.0.0.1",
-                protocol="tls",
-                security=Security.temporary(),
-                dashboard_address="127.0.0.1:0",
-                worker_class=_Nanny,
-                silence_logs=logging.CRITICAL,
-            )
+            with dask.config.set(settings(size)):  # nannies keep a copy for later workers
+                self._cluster: Any = _LocalCluster(
+                    n_workers=size.workers,
+                    threads_per_worker=size.threads,
+                    memory_limit=size.memory,
+                    host="127.0.0.1",
+                    protocol="tls",
+                    security=Security.temporary(),
+                    dashboard_address="127.0.0.1:0",
+                    worker_class=_Nanny,
+                    silence_logs=logging.CRITICAL,
+                )
         except (OSError, RuntimeError, TimeoutError) as error:
             raise ClusterError(
                 f"The local cluster did not start: {error}. Try fewer workers: "

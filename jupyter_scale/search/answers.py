@@ -76,9 +76,10 @@ class Answers:
             else:
                 Hook(self, estimator, self.cell.site)
         pairwise = bool(get_tags(estimator).input_tags.pairwise)
-        key = (self.cell.fold, self.cell.setup, role, pairwise)
-        rows, targets = self.store.split(
-            key, lambda: internals.safe_split(estimator, X, y, indices, train_indices)
+        rows, targets = self.store.splits.rows(
+            self.cell.fold,
+            (self.cell.setup, role, pairwise),
+            lambda: internals.safe_split(estimator, X, y, indices, train_indices),
         )
         self.handouts.rows[role] = rows
         targets = view(targets)
@@ -94,7 +95,7 @@ class Answers:
             hook.remove()
 
     def release(self) -> None:
-        """Leave no trace of the sharing in an estimator that is returned."""
+        """Leave no trace of the sharing in the estimators that this run leaves behind."""
         for hook in self.hooks:
             hook.remove()
         self.handouts.forget(0)

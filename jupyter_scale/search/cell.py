@@ -128,11 +128,10 @@ def _answered(answers: Answers, X: Any, arguments: dict[str, Any]) -> dict[str, 
         result: dict[str, Any] = _intercepted(estimator, X, **arguments)
     finally:
         _local.answers = before
+        answers.release()  # nodes keep the estimators that they were made in
     if "fit_time" in result:
         result["fit_time"] += answers.clock.fit_seconds - answers.clock.elapsed
         result["score_time"] += answers.clock.test_seconds
-    if "estimator" in result:
-        answers.release()
     return result
 
 

@@ -18,7 +18,7 @@ from functools import partial
 from typing import Any, Protocol
 from uuid import uuid4
 
-from distributed import Client, Future, as_completed
+from distributed import Client, Future
 from distributed.client import FutureCancelledError
 from distributed.scheduler import KilledWorker
 
@@ -37,6 +37,7 @@ from jupyter_scale.search.failing import (
 from jupyter_scale.search.holding import Missing
 from jupyter_scale.search.mapping import Elsewhere
 from jupyter_scale.search.plan import Call, Cell, Plan
+from jupyter_scale.search.results import Results
 from jupyter_scale.search.schedule import Piece, Schedule, Window
 from jupyter_scale.search.sending import Sent, Shared
 from jupyter_scale.search.tasks import Bundle, Outcome, Task
@@ -203,7 +204,7 @@ class _Run:
         self.shared = Shared(plan, sent)
         self.made: dict[int, Future[Any]] = {}
         self.under_way: dict[Future[Any], Piece] = {}
-        self.waiting = as_completed(loop=self.client.loop, with_results=True, raise_errors=False)
+        self.results = Results(self.client)
         # pieces that wait for data on their way to a worker, and how often each has
         self.awaiting: dict[Future[Any], list[Piece]] = {}
         self.supplied: Counter[Piece] = Counter()
@@ -223,18 +224,20 @@ class _Run:
                     piece = self.under_way.pop(future, None)
                     if piece is None:
                         self._arrived(future)
-                        continue
-                    if isinstance(result, Missing):
+                    elif isinstance(result, Missing):
                         self._supply(piece, result)
-                    elif future.status == "finished" and result.error is not None:
+                    elif isinstance(result, Outcome) and result.error is not None:
                         self.failures.append(result)
-                    elif future.status == "finished":
+                    elif isinstance(result, Outcome):
                         self._collect(piece, result)
+                    elif result is None and future.status not in ("error", "cancelled"):
+                        self._fetch(piece, future)
                     elif not self._recover(piece, future, result):
                         self.shared.send()
                         break
                 self.control.check()  # when what is done is collected
         finally:
+            self.results.forget()
             made = [future for future in self.made.values() if not self._holds(future)]
             futures = [*self.under_way, *made]
             if futures and self.client.status == "running":
@@ -264,12 +267,7 @@ class _Run:
         """Return what has ended, perhaps nothing, within a moment."""
         if self.client.status != "running":
             self._reconnected()
-        changed = self.waiting.thread_condition
-        with changed:
-            if not self.waiting.has_ready():
-                changed.wait(MOMENT)
-        batch: list[tuple[Future[Any], Any]] = self.waiting.next_batch(block=False)
-        return batch
+        return self.results.next(MOMENT)
 
     def _reconnected(self) -> None:
         """Wait until the client has found its scheduler again, or has given up."""
@@ -317,12 +315,17 @@ class _Run:
             name = f"score-{entries[0].label}"
             future = self._send(worker.run_on_worker, task, given, brought, name)
         else:
-            made = self._make(piece.node, entries[0], given, brought)
-            # what comes back is small; the node itself stays on its worker
-            key = _key(f"made-{self.plan.nodes[piece.node].label}")
-            future = self.client.submit(worker.outcome_of, made, key=key, pure=False)
+            future = self._make(piece.node, entries[0], given, brought)
         self.under_way[future] = piece
-        self.waiting.add(future)
+        self.results.add(future)
+
+    def _fetch(self, piece: Piece, future: Future[Any]) -> None:
+        """Ask for what a task has found and not told."""
+        if piece.node is not None:  # the node itself stays on its worker
+            key = _key(f"made-{self.plan.nodes[piece.node].label}")
+            future = self.client.submit(worker.outcome_of, future, key=key, pure=False)
+        self.under_way[future] = piece
+        self.results.fetch(future)
 
     def _make(
         self,
@@ -355,7 +358,7 @@ class _Run:
             self._submit(piece)
             return
         if future not in self.awaiting:
-            self.waiting.add(future)
+            self.results.add(future)
         self.awaiting.setdefault(future, []).append(piece)
 
     def _arrived(self, future: Future[Any]) -> None:
@@ -377,9 +380,10 @@ class _Run:
         brought: Sequence[Future[Any]],
         name: str,
     ) -> Future[Any]:
-        names = self.shared.names
+        names, topic, key = self.shared.names, self.results.topic, _key(name)
+        self.results.expect(key)
         return self.client.submit(
-            function, task, self.nested, given, names, brought, key=_key(name), pure=False
+            function, task, self.nested, given, names, brought, topic, key=key, pure=False
         )
 
     def _collect(self, piece: Piece, outcome: Outcome) -> None:
@@ -453,6 +457,7 @@ class _Run:
         self.under_way.clear()
         self.awaiting.clear()
         self.made.clear()
+        self.results.forget()
         self.sent.lost()
         if self.kept is not None:
             self.kept.lost()

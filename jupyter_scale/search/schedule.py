@@ -93,7 +93,7 @@ class Window:
 
     def size(self, *, threads: int, now: float) -> int:
         """Return the size for so many threads at a time, in seconds."""
-        full = threads + (threads + 1) // 2
+        full = 2 * threads
         opened = self._open + OPENING * (now - self._now) if self._open else 0.0
         self._open, self._now = min(full, max(opened, OPEN)), now
         return int(self._open)

@@ -6,6 +6,7 @@ import traceback
 import types
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from threading import Lock
 from typing import Any
 
 from dask.sizeof import sizeof
@@ -13,7 +14,7 @@ from dask.sizeof import sizeof
 from jupyter_scale.search.plan import Cell, Node
 from jupyter_scale.search.sharing import Parcel, freeze
 
-__all__ = ["Made", "Store"]
+__all__ = ["Made", "Splits", "Store"]
 
 
 @dataclass(slots=True, eq=False)
@@ -75,19 +76,47 @@ def _size(value: Any) -> int:
     return int(sizeof(value))
 
 
+class Splits:
+    """The frozen rows of the last few folds that were asked for, each cut once.
+
+    Parameters
+    ----------
+    folds : int
+        So many threads may be at work on a fold each.
+    """
+
+    def __init__(self, folds: int = 1) -> None:
+        self._folds = folds
+        self._rows: dict[int, dict[tuple[Any, ...], tuple[Any, Any]]] = {}
+        self._lock = Lock()
+
+    def rows(
+        self, fold: int, key: tuple[Any, ...], cut: Callable[[], tuple[Any, Any]]
+    ) -> tuple[Any, Any]:
+        """Return the rows of a fold that `cut` returns, which is not called again for this key."""
+        with self._lock:
+            known = self._rows[fold] = self._rows.pop(fold, {})
+            for old in list(self._rows)[: -self._folds]:
+                del self._rows[old]
+        if key not in known:
+            X, y = cut()
+            known[key] = (freeze(X), freeze(y))
+        return known[key]
+
+
 @dataclass(slots=True, eq=False)
 class Store:
     """What a task knows: folds cut and nodes made, by number; and what it made itself."""
 
     nodes: Mapping[int, Node]
     made: dict[int, Made] = field(default_factory=dict)
+    splits: Splits = field(default_factory=Splits)
     fresh: dict[int, float] = field(default_factory=dict)
     """Seconds that each node made here took."""
     alone: list[int] = field(default_factory=list)
     """Cells run on data of their own although the plan had them share."""
     unplanned: list[str] = field(default_factory=list)
     """Labels of fits that one fit was to answer and could not."""
-    _splits: dict[tuple[Any, ...], tuple[Any, Any]] = field(default_factory=dict)
     _last: dict[int, int] = field(default_factory=dict)
     _due: dict[int, list[int]] = field(default_factory=dict)
 
@@ -106,15 +135,3 @@ class Store:
         """Forget what only the cell at this place, or none later, needs."""
         for number in self._due.pop(place, ()):
             self.made.pop(number, None)
-
-    def keep(self, cell: Cell) -> None:
-        """Drop the rows of other folds than this cell's."""
-        for key in [key for key in self._splits if key[0] != cell.fold]:
-            del self._splits[key]
-
-    def split(self, key: tuple[Any, ...], cut: Callable[[], tuple[Any, Any]]) -> tuple[Any, Any]:
-        """Return the frozen rows of a fold, cut once."""
-        if key not in self._splits:
-            X, y = cut()
-            self._splits[key] = (freeze(X), freeze(y))
-        return self._splits[key]

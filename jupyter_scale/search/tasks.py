@@ -20,7 +20,7 @@ import cloudpickle
 from jupyter_scale.search import internals
 from jupyter_scale.search.cell import Reached, run_cell
 from jupyter_scale.search.plan import Call, Cell, Fold, Node, Ref, Setup
-from jupyter_scale.search.store import Made, Store
+from jupyter_scale.search.store import Made, Splits, Store
 
 __all__ = ["Bundle", "CarriedError", "Outcome", "RemoteTraceback", "Task", "Warned", "make", "run"]
 
@@ -89,6 +89,7 @@ def run(
     data: Mapping[int, Any],
     given: Mapping[int, Made] | None = None,
     *,
+    splits: Splits | None = None,
     nested: Callable[[], Any] = nullcontext,
     stopped: Callable[[], bool] = lambda: False,
     progress: Callable[[int, Outcome], None] = lambda number, outcome: None,
@@ -102,6 +103,8 @@ def run(
         What to run, and what it reads.
     given : mapping of int to Made
         Nodes that are made already.
+    splits : Splits, optional
+        What other tasks of the plan have cut in this process.
     nested : callable
         Gives the context that inner uses of joblib run in.
     stopped : callable
@@ -115,7 +118,7 @@ def run(
     -------
     Outcome
     """
-    store = _store(task, given)
+    store = _store(task, given, splits)
     store.expect(task.cells)
     outcome = Outcome()
     warned: list[warnings.WarningMessage] = []
@@ -129,7 +132,6 @@ def run(
                 current = cell.number
                 start = time.perf_counter()
                 before = sum(store.fresh.values())
-                store.keep(cell)
                 outcome.results[current] = _in_setup(
                     cell, bundle, data, store, say=tell, warned=warned
                 )
@@ -157,12 +159,13 @@ def make(
     data: Mapping[int, Any],
     given: Mapping[int, Made] | None = None,
     *,
+    splits: Splits | None = None,
     nested: Callable[[], Any] = nullcontext,
 ) -> tuple[dict[int, Made], Outcome]:
     """Make the node ``task.until``; return it, what its cells need besides, and the outcome."""
     cell, number = task.cells[0], task.until
     assert number is not None
-    store = _store(task, given)
+    store = _store(task, given, splits)
     outcome = Outcome()
     warned: list[warnings.WarningMessage] = []
     before = cell.path[: cell.path.index(number)] if number in cell.path else ()
@@ -190,8 +193,9 @@ def make(
     return made, outcome
 
 
-def _store(task: Task, given: Mapping[int, Made] | None) -> Store:
-    return Store(task.nodes, {number: made.mine() for number, made in (given or {}).items()})
+def _store(task: Task, given: Mapping[int, Made] | None, splits: Splits | None) -> Store:
+    made = {number: made.mine() for number, made in (given or {}).items()}
+    return Store(task.nodes, made, splits or Splits())
 
 
 def _account(outcome: Outcome, store: Store, warned: list[warnings.WarningMessage]) -> None:

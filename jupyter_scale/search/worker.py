@@ -1,7 +1,8 @@
 """What a Dask worker is asked to call: tasks, with what they need unpacked.
 
 `given` arguments are futures on the client's side; here they are what `make` returned. `names` are
-those of the plan's bundle and data, `brought` may hold some of them.
+those of the plan's bundle and data, `brought` may hold some of them. What a task found is told
+under `topic` (see `results`).
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from distributed import get_worker
 
@@ -17,11 +19,14 @@ from jupyter_scale.search.cache import renumbered
 from jupyter_scale.search.holding import Holding, Missing, find
 from jupyter_scale.search.mapping import Mapped
 from jupyter_scale.search.plan import Ref
+from jupyter_scale.search.results import tell
 from jupyter_scale.search.sharing import Parcel
-from jupyter_scale.search.store import Made
+from jupyter_scale.search.store import Made, Splits
 from jupyter_scale.search.tasks import Bundle, CarriedError, Outcome, Task
 
 __all__ = ["make_on_worker", "outcome_of", "renumber", "run_on_worker", "sent"]
+
+_cut: WeakKeyDictionary[Parcel | Mapped, Splits] = WeakKeyDictionary()
 
 Node = tuple[dict[int, Made], Outcome | Missing]
 """A node, and those that are needed with it; none when its worker lacked the data."""
@@ -33,10 +38,12 @@ def run_on_worker(
     given: Sequence[Node],
     names: Sequence[str],
     brought: Sequence[Holding],
+    topic: str,
 ) -> Outcome | Missing:
     """Run a task; end it between two cells when its client no longer wants it."""
     shared = _shared(names, brought, given)
     if isinstance(shared, Missing):
+        tell(topic, shared)
         return shared
     worker = get_worker()
     key = worker.get_current_task()
@@ -46,9 +53,18 @@ def run_on_worker(
         return state is None or state.state in ("cancelled", "resumed")
 
     bundle, values = _opened(shared)
-    outcome = tasks.run(task, bundle, values, _nodes(given), nested=nested, stopped=stopped)
+    outcome = tasks.run(
+        task,
+        bundle,
+        values,
+        _nodes(given),
+        splits=_splits(shared[0]),
+        nested=nested,
+        stopped=stopped,
+    )
     if isinstance(outcome.error, BaseException):
         outcome.error = CarriedError.of(outcome.error)
+    tell(topic, outcome)
     return outcome
 
 
@@ -58,13 +74,18 @@ def make_on_worker(
     given: Sequence[Node],
     names: Sequence[str],
     brought: Sequence[Holding],
+    topic: str,
 ) -> Node:
     """Make a node, and the nodes before it that were not given."""
     shared = _shared(names, brought, given)
     if isinstance(shared, Missing):
-        return {}, shared
-    bundle, values = _opened(shared)
-    return tasks.make(task, bundle, values, _nodes(given), nested=nested)
+        made: Node = ({}, shared)
+    else:
+        bundle, values = _opened(shared)
+        splits = _splits(shared[0])
+        made = tasks.make(task, bundle, values, _nodes(given), splits=splits, nested=nested)
+    tell(topic, made[1])
+    return made
 
 
 def _shared(
@@ -77,6 +98,11 @@ def _shared(
     if lacking or unmade:
         return Missing(get_worker().address, lacking, unmade)
     return [found[name] for name in names]
+
+
+def _splits(bundle: Parcel | Mapped) -> Splits:
+    """Return what tasks of a plan have cut here, as long as its bundle is held here."""
+    return _cut.setdefault(bundle, Splits(folds=get_worker().state.nthreads))
 
 
 def _nodes(given: Sequence[Node]) -> dict[int, Made]:
@@ -122,5 +148,5 @@ def renumber(made: Node, numbers: dict[int, int]) -> Node:
 
 
 def outcome_of(made: Node) -> Outcome | Missing:
-    """Return the small part of a made node, which is what the client asks for."""
+    """Return the small part of a made node, for a client that was not told it."""
     return made[1]

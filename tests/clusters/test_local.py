@@ -136,12 +136,14 @@ def test_an_interrupted_start_leaves_nothing(monkeypatch: pytest.MonkeyPatch) ->
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
+    before = psutil.Process().children()
     monkeypatch.setattr("jupyter_scale.clusters.local.Client", interrupted)
     with pytest.raises(KeyboardInterrupt):
         clusters.start(fit_size(1, memory="1GiB"))
     assert clusters.current() is None
     # multiprocessing's resource tracker is no worker; it stays as long as we do.
-    commands = [" ".join(child.cmdline()) for child in psutil.Process().children()]
+    new = [child for child in psutil.Process().children() if child not in before]
+    commands = [" ".join(child.cmdline()) for child in new]
     assert all("resource_tracker" in command for command in commands)
 
 

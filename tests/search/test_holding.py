@@ -58,8 +58,9 @@ def shared(client: Client) -> Iterator[Shared]:
 
 
 def on_worker(client: Client, shared: Shared, *, given: Any = (), brought: Any = ()) -> Any:
+    names = shared.names
     return client.submit(
-        worker.run_on_worker, Task(), nullcontext, given, shared.names, brought, pure=False
+        worker.run_on_worker, Task(), nullcontext, given, names, brought, "none", pure=False
     ).result()
 
 

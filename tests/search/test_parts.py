@@ -51,7 +51,8 @@ from sklearn.tree import DecisionTreeClassifier
 from threadpoolctl import threadpool_limits
 
 from jupyter_scale import SearchReport, merged
-from jupyter_scale.search import rowwise
+from jupyter_scale.search import execute, rowwise, session, tasks
+from jupyter_scale.search.plan import Plan
 
 X, y = make_classification(n_samples=90, n_features=8, random_state=0)
 X = np.ascontiguousarray(X)
@@ -138,6 +139,35 @@ def test_branches_of_a_column_transformer(where: Client | None) -> None:
         "columns": 24,
         "clf": 48,
     }
+
+
+def test_a_made_node_carries_nothing_of_the_run_that_made_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    plans: list[Plan] = []
+
+    def noted(plan: Plan, *args: Any, **options: Any) -> None:
+        plans.append(plan)
+        execute.run_here(plan, *args, **options)
+
+    monkeypatch.setattr(session, "run_here", noted)
+    part = make_pipeline(StandardScaler(), MinMaxScaler())
+    columns = ColumnTransformer(
+        [("numbers", part, ["a", "b"]), ("words", OneHotEncoder(), ["size"])]
+    )
+    pipe = Pipeline([("columns", columns), ("pca", PCA(2)), ("clf", GaussianNB())])
+    check(GridSearchCV(pipe, {"clf__var_smoothing": [1e-9, 1e-3]}, cv=3), None, FRAME)
+    plan = plans[0]
+    bundle = tasks.Bundle(tuple(plan.setups), tuple(plan.folds))
+    looked_at = 0
+    cell = plan.cells[0]
+    for number in plan.nodes_of(cell):
+        nodes = {n: plan.nodes[n] for n in plan.nodes_of(cell)}
+        task = tasks.Task((cell,), (), nodes, until=number)
+        made, _ = tasks.make(task, bundle, dict(enumerate(plan.data)))
+        looked_at += made[number].transformer is not None
+        assert b"jupyter_scale.search.answers" not in pickle.dumps(made)
+    assert looked_at >= 4
 
 
 def test_a_pipeline_of_one_step(where: Client | None) -> None:

@@ -1,0 +1,46 @@
+"""A local cluster is tuned to one machine, where the user has not said otherwise."""
+
+from __future__ import annotations
+
+import os
+
+import dask
+import pytest
+
+from jupyter_scale.clusters.limits import Size, fit_size
+from jupyter_scale.clusters.local import Cluster
+from jupyter_scale.clusters.tuning import ENVIRONMENT, MOST_KEPT, QUIET, settings
+
+SIZE = Size(workers=1, threads=1, memory=2**30)
+
+
+def test_what_a_worker_keeps_follows_its_memory() -> None:
+    kept = settings(SIZE)[ENVIRONMENT]
+    assert kept["MALLOC_TRIM_THRESHOLD_"] == 2**27
+    assert kept["OMP_NUM_THREADS"] == 1, "what Dask sets besides stays"
+    large = settings(Size(workers=1, threads=4, memory=2**36))[ENVIRONMENT]
+    assert large["MALLOC_TRIM_THRESHOLD_"] == MOST_KEPT
+    assert large["MALLOC_ARENA_MAX"] == 4
+
+
+@pytest.mark.parametrize("key", [*QUIET, ENVIRONMENT])
+def test_what_the_user_has_set_stays(key: str) -> None:
+    mine = {"MINE": 1} if key == ENVIRONMENT else "3s"
+    assert key in settings(SIZE)
+    with dask.config.set({key: mine}):
+        found = settings(SIZE)
+    assert key not in found
+    assert len(found) == len(QUIET)
+
+
+def test_the_workers_have_it_and_this_process_has_not() -> None:
+    interval = "distributed.worker.profile.interval"
+    before = dask.config.get(interval), dict(os.environ)
+    cluster = Cluster(fit_size(1, memory="1GiB"))
+    try:
+        threshold = cluster.client.submit(os.getenv, "MALLOC_TRIM_THRESHOLD_").result()
+        assert threshold == str(2**27)
+        assert cluster.client.submit(dask.config.get, interval).result() == QUIET[interval]
+    finally:
+        cluster.close()
+    assert (dask.config.get(interval), dict(os.environ)) == before
