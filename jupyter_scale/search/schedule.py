@@ -1,7 +1,8 @@
 """The order and the size of tasks: a plan -> pieces, decided as durations become known.
 
-The plan is a forest: per fold, the nodes and below them the cells. A piece is a whole subtree, a
-node to be made for several pieces, or some of the cells directly below a made node. What stands
+The plan is a forest: per fold, the nodes and below them the cells. A piece is a whole subtree or
+several side by side, a node to be made for several pieces, or some of the cells directly below a
+made node. What stands
 beside the forest (`sides`) is made first where several pieces ask for it. Depth first
 keeps few intermediate results alive; the longest subtrees start first, and pieces shrink as the
 remaining work does (guided self-scheduling), so that the cores end together. Pure: no cluster, no
@@ -56,7 +57,7 @@ class Piece:
     """A unit of work: run entries ``start:stop``, or make a node first.
 
     `base` is the made node that it starts from, `needs` are the made nodes beside it that it is
-    given. `branch` is None for a node beside the forest.
+    given. `branch` is None for a node beside the forest; it is the parent of several `branches`.
     """
 
     branch: Branch | None
@@ -67,6 +68,7 @@ class Piece:
     """The node to be made; None: the entries are to be run."""
     seconds: float = 0.0
     needs: tuple[int, ...] = ()
+    branches: tuple[Branch, ...] = ()
 
     @property
     def make(self) -> bool:
@@ -239,9 +241,10 @@ class Schedule:
         self._opening.clear()
         self._running = 0.0
         waiting: list[Branch | Piece] = [
-            item
+            part
             for item in (*self._stack, *self._parked, *pieces)
             if not isinstance(item, int) and _branch(item) is not None
+            for part in _apart(item)
         ]
         self._parked.clear()
         for had in self._had:
@@ -271,8 +274,8 @@ class Schedule:
                 piece = self._beside(item)
             elif isinstance(item, Piece):
                 piece = self._some(item, limit, threads)
-            elif not self._apart(item) and self._fits(item, limit, threads):
-                piece = Piece(item, item.start, item.stop, _base(item))
+            elif not self._keeps(item) and self._fits(item, limit, threads):
+                piece = self._together(item, limit, threads)
             elif item.node is not None and not item.made and _open(item):
                 piece = _making(item, self._keep)
             else:
@@ -283,13 +286,34 @@ class Schedule:
                 return self._start(ready)
         return None
 
-    def _apart(self, branch: Branch) -> bool:
+    def _together(self, branch: Branch, limit: float, threads: int) -> Piece:
+        """Return a branch as a piece, with those after it that fit into the same one."""
+        branches, cost = [branch], self._seconds(branch)
+        waiting = self._stack or self._pool
+        while waiting and _beside(branches[-1], waiting[-1]):
+            following = waiting[-1]
+            assert isinstance(following, Branch)
+            more = self._seconds(following)
+            both = None if cost is None or more is None else cost + more
+            entries = following.stop - branch.start
+            if self._keeps(following) or not self._fit(entries, both, limit, threads):
+                break
+            cost = both
+            branches.append(following)
+            waiting.pop()
+        base = _base(branch)
+        if len(branches) == 1:
+            return Piece(branch, branch.start, branch.stop, base)
+        stop = branches[-1].stop
+        return Piece(branch.parent, branch.start, stop, base, branches=tuple(branches))
+
+    def _keeps(self, branch: Branch) -> bool:
         """Tell whether something at a branch, or below it, is made by itself."""
         if not self._keep:
             return False
         if branch.node in self._keep and not branch.made and _open(branch):
             return True
-        return any(child.made or self._apart(child) for child in branch.children)
+        return any(child.made or self._keeps(child) for child in branch.children)
 
     def _divide(self, branch: Branch) -> None:
         """Put what is below a branch in its place."""
@@ -348,6 +372,8 @@ class Schedule:
 
     def _some(self, piece: Piece, limit: float, threads: int) -> Piece:
         """Return as much of a piece as fits, and leave the rest for later."""
+        if piece.branches:
+            return piece
         start, stop = piece.start, piece.stop
         if not self._fits(piece, limit, threads):
             each = self._cost(start, start + 1)
@@ -369,10 +395,12 @@ class Schedule:
         return replace(piece, seconds=seconds)
 
     def _fits(self, item: Branch | Piece, limit: float, threads: int) -> bool:
-        if item.stop - item.start <= 1:
+        return self._fit(item.stop - item.start, self._seconds(item), limit, threads)
+
+    def _fit(self, entries: int, cost: float | None, limit: float, threads: int) -> bool:
+        if entries <= 1:
             return True
-        cost = self._seconds(item)
-        return cost <= limit if cost is not None else item.stop - item.start <= self._probe(threads)
+        return cost <= limit if cost is not None else entries <= self._probe(threads)
 
     def _probe(self, threads: int) -> int:
         return max(1, min(PROBE, len(self.entries) // (ROUNDS * threads)))
@@ -390,6 +418,9 @@ class Schedule:
         if isinstance(item, Piece) and item.node is not None:
             known = self._kind_seconds[self.plan.nodes[item.node].kind]
             return None if np.isnan(known) else float(known)
+        if isinstance(item, Piece) and item.branches:
+            parts = [self._seconds(branch) for branch in item.branches]
+            return None if None in parts else sum(part or 0.0 for part in parts)
         cost = self._cost(item.start, item.stop)
         branch = _branch(item)
         if cost is None or branch is None or (item.start, item.stop) != (branch.start, branch.stop):
@@ -498,6 +529,22 @@ def _making(branch: Branch, keep: frozenset[int]) -> Piece:
     while branch.direct == 0 and len(branch.children) == 1 and branch.node not in keep:
         branch = branch.children[0]
     return Piece(branch, branch.start, branch.stop, _base(branch), node=branch.node)
+
+
+def _beside(branch: Branch, other: Branch | Piece | int) -> bool:
+    """Tell whether another branch follows on one, and can go the same way."""
+    return (
+        isinstance(other, Branch)
+        and other.parent is branch.parent is not None
+        and other.start == branch.stop
+        and not branch.made
+        and not other.made
+    )
+
+
+def _apart(item: Branch | Piece) -> Sequence[Branch | Piece]:
+    """Return the branches of a piece that has several, the first one last."""
+    return item.branches[::-1] if isinstance(item, Piece) and item.branches else (item,)
 
 
 def _branch(item: Branch | Piece) -> Branch | None:

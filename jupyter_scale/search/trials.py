@@ -106,6 +106,7 @@ def divided(piece: Piece) -> Sequence[Piece]:
             start=start,
             stop=min(start + size, piece.stop),
             seconds=piece.seconds / len(starts),
+            branches=(),
         )
         for start in starts
     ]
