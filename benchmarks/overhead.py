@@ -2,9 +2,10 @@
 
     python benchmarks/overhead.py --check
 
-Seconds a fit on a cluster against scikit-learn's processes and dask-ml, which is measured on fewer
-candidates (its cost a fit does not fall with their number); CPU time that planning takes a leaf, up
-to a million leaves; bytes that the client holds a leaf. Plans are made of the calls that a
+Seconds a fit on a cluster against scikit-learn's processes and dask-ml. Those two are measured on
+fewer candidates: their cost a fit does not fall with the number (scikit-learn 1.9 sends the whole
+search, its grid included, with each fit). CPU time that planning takes a leaf, up to a million
+leaves; bytes that the client holds a leaf. Plans are made of the calls that a
 ``GridSearchCV`` over a Pipeline hands to joblib.
 """
 
@@ -22,6 +23,7 @@ from typing import Any
 
 import numpy as np
 from distributed import Client
+from recipes import Trivial
 from side_by_side import (
     DASK_ML,
     OURS,
@@ -40,7 +42,6 @@ from side_by_side import (
     with_loky,
 )
 from sklearn.base import clone
-from sklearn.dummy import DummyRegressor
 from sklearn.feature_selection import VarianceThreshold
 from sklearn.linear_model import Ridge
 from sklearn.model_selection import GridSearchCV, KFold
@@ -57,7 +58,7 @@ PER_LEAF = 100.0  # microseconds
 BYTES = 1000.0
 EXAMPLES = """\
   python benchmarks/overhead.py --check
-  python benchmarks/overhead.py --candidates 1000 --dask-ml 200 --leaves 1000 10000"""
+  python benchmarks/overhead.py --candidates 1000 --others 200 --leaves 1000 10000"""
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -65,12 +66,12 @@ def main(argv: list[str] | None = None) -> int:
     asked = parser("Measure the cost of a search beside its fits.", examples=EXAMPLES)
     add = asked.add_argument
     add("--candidates", type=int, default=10_000, help="of 5 folds each (default: %(default)s)")
-    add("--dask-ml", type=int, default=1000, help="candidates for dask-ml (default: %(default)s)")
+    add("--others", type=int, default=1000, help="candidates for the others (default: %(default)s)")
     add("--leaves", type=int, nargs="+", default=[10**3, 10**4, 10**5, 10**6], help="of plans")
     add("--memory-leaves", type=int, default=10**5, help="of the plan whose memory is taken")
     options = asked.parse_args(argv)
     if options.quick:
-        options.candidates, options.dask_ml = min(options.candidates, 40), 20
+        options.candidates, options.others = min(options.candidates, 40), 20
         options.leaves, options.memory_leaves = [500, 2000], 1000
     return program(options, measure)
 
@@ -78,7 +79,7 @@ def main(argv: list[str] | None = None) -> int:
 def measure(options: argparse.Namespace) -> Result:
     """Measure fits, planning and memory."""
     result = Result(
-        f"{options.candidates:,} candidates x {FOLDS} folds of a DummyRegressor, "
+        f"{options.candidates:,} candidates x {FOLDS} folds of an estimator that does nothing, "
         f"{options.workers} processes"
     )
     _fits(result, options)
@@ -92,21 +93,21 @@ def measure(options: argparse.Namespace) -> Result:
 
 def _fits(result: Result, options: argparse.Namespace) -> None:
     with local_cluster(options.workers) as client:
-        few = argparse.Namespace(workers=options.workers, candidates=20, dask_ml=20)
+        few = argparse.Namespace(workers=options.workers, candidates=20, others=20)
         timings = measured(_contenders(client, options), _contenders(client, few), options)
     each = {name: timing.median / (timing.fits or 1) for name, timing in timings.items()}
     result.rows = [("", "candidates", "median", "a fit", "ratio", "scores")]
     for name, timing in timings.items():
-        part = {key: timings[SKLEARN].scores[key] for key in timing.scores}
+        part = {key: timings[OURS].scores[key] for key in timing.scores}
         if timing.scores != part:
-            result.problems.append(f"{name} has other scores than {SKLEARN}")
+            result.problems.append(f"{name} has other scores than {OURS}")
         row = (f"{len(timing.scores):,}", f"{timing.median:.2f} s", f"{1e3 * each[name]:.2f} ms")
         equal = "differ" if timing.scores != part else "equal"
         result.rows.append((name, *row, f"{each[name] / each[OURS]:.2f}", equal))
-    if options.dask_ml != options.candidates:
+    if options.others != options.candidates:
         result.notes.append(
-            f"{DASK_ML} was measured on {options.dask_ml:,} candidates and is compared by its "
-            "seconds a fit"
+            f"{SKLEARN} and {DASK_ML} were measured on {options.others:,} candidates and are "
+            "compared by their seconds a fit"
         )
     result.claims += [
         Claim.at_least(
@@ -130,17 +131,17 @@ def _contenders(client: Client, options: argparse.Namespace) -> dict[str, Conten
         merged(model, X, y, timing, client)
 
     def sklearn_search(timing: Timing) -> None:
-        parameters = grid(options.candidates)
+        parameters = grid(options.others)
         model = GridSearchCV(estimator, parameters, cv=folds, refit=False, n_jobs=options.workers)
         with_loky(model, X, y, timing)
-        timing.fits = options.candidates * FOLDS
+        timing.fits = options.others * FOLDS
 
     def dask_ml_search(timing: Timing) -> None:
-        model = GridSearchCV(estimator, grid(options.dask_ml), cv=folds, refit=False)
+        model = GridSearchCV(estimator, grid(options.others), cv=folds, refit=False)
         with_dask_ml(model, X, y, timing, client)
-        timing.fits = options.dask_ml * FOLDS
+        timing.fits = options.others * FOLDS
 
-    estimator, folds = DummyRegressor(strategy="constant", constant=0.0), KFold(FOLDS)
+    estimator, folds = Trivial(), KFold(FOLDS)
     return {OURS: search, SKLEARN: sklearn_search, DASK_ML: dask_ml_search}
 
 

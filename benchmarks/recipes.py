@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin
+from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin, TransformerMixin
 from sklearn.compose import ColumnTransformer
 from sklearn.datasets import make_classification
 from sklearn.decomposition import TruncatedSVD
@@ -172,3 +172,19 @@ class SleepingModel(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # un
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """Return a number that tells the settings apart."""
         return float(self.setting)
+
+
+class Trivial(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # untyped
+    """A final step that does nothing."""
+
+    def __init__(self, constant: float = 0.0) -> None:
+        self.constant = constant
+
+    def fit(self, X: Any, y: Any) -> Trivial:
+        """Learn nothing."""
+        self.n_features_in_ = X.shape[1]
+        return self
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """Return the setting, which tells the candidates apart."""
+        return self.constant

@@ -7,7 +7,7 @@ are: where their data come from, and the identity of the final step. Called by t
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import numpy as np
 from dask.sizeof import sizeof
@@ -22,15 +22,10 @@ from jupyter_scale.search.steps import Candidate
 
 __all__ = ["Planner"]
 
-_OF_THE_CELL = {
-    "train",
-    "test",
-    "parameters",
-    "split_progress",
-    "candidate_progress",
-    "caller",
-    "callback_ctx",
-}
+T = TypeVar("T")
+
+_PROGRESS = ("split_progress", "candidate_progress")
+_OF_THE_CELL = {"train", "test", "parameters", "caller", "callback_ctx", *_PROGRESS}
 _LARGE = 10_000  # bytes; smaller arguments travel with their call
 
 
@@ -58,7 +53,7 @@ class Planner:
         self._folds: dict[tuple[int, int], int] = {}
         self._nodes = Nodes(self.plan)
         self._leaves: dict[tuple[Any, ...], int] = {}
-        self._tuples: dict[tuple[Any, ...], tuple[Any, ...]] = {}
+        self._ones: dict[Any, Any] = {}
         self._by_row: list[bool] = []
         self._known: dict[int, Candidate] = {}
         self._last: tuple[int, Any] = (-1, None)
@@ -135,7 +130,7 @@ class Planner:
             setup,
             self._fold(kwargs["train"], kwargs["test"]),
             parameters,
-            {k: kwargs[k] for k in ("split_progress", "candidate_progress") if k in kwargs},
+            {k: self._one(kwargs[k]) for k in _PROGRESS if k in kwargs},
             in_place=candidate.final.in_place is not None,
         )
         for step in (*candidate.steps, candidate.final):
@@ -184,9 +179,9 @@ class Planner:
             own.append(final.label)
         self._count((), own)
         site = Site(inner=inside.sites, family=family)
-        cell.site = Site(inner=(*sites, site)) if candidate.pipeline else site
-        cell.label, cell.labels = final.label, self._one(own)
-        cell.path, cell.needs = self._one(path), self._one((*needs, *inside.needs))
+        cell.site = self._one(Site(inner=(*sites, site)) if candidate.pipeline else site)
+        cell.label, cell.labels = final.label, self._one(tuple(own))
+        cell.path, cell.needs = self._one(tuple(path)), self._one((*needs, *inside.needs))
         setting = self._nodes.kind_of(inside.up if family is None else family)
         cell.kind = self._nodes.kind(cell.label, setting, final.identity, cell.labels)
         self.plan.cells.append(cell)
@@ -215,10 +210,9 @@ class Planner:
             own += planned.own
         return up, sites, path, needs, own
 
-    def _one(self, values: Any) -> tuple[Any, ...]:
-        """Return the one tuple of these values: many cells have the same."""
-        key = tuple(values)
-        return self._tuples.setdefault(key, key)
+    def _one(self, value: T) -> T:
+        """Return the one object that is equal to this: many cells have the same."""
+        return cast(T, self._ones.setdefault(value, value))
 
     def _setup(
         self,
