@@ -84,7 +84,7 @@ class Window:
     --------
     >>> window = Window()
     >>> window.size(threads=4, now=0.0)
-    6
+    8
     >>> window.size(threads=1000, now=0.0), window.size(threads=1000, now=1.0)
     (64, 89)
     """
@@ -135,7 +135,6 @@ class Schedule:
         self.sides = Sides(plan, self.entries[: len(plan.cells)])  # type: ignore[arg-type]
         self._beside_at = np.array([self.sides.first(n) for n in self.sides], dtype=np.intp)
         self._parked: list[Branch | Piece | int] = []
-        self._making: set[int] = set()
         self._opening: set[Branch] = set()  # their node is being made
         self._settled: set[int] = set()
         self._finished: set[int] = set()
@@ -170,7 +169,7 @@ class Schedule:
         self._running -= piece.seconds
         assert piece.node is not None
         if piece.branch is None:
-            self._making.discard(piece.node)
+            self.sides.making.discard(piece.node)
             self.sides.made.add(piece.node)
             self._unpark()
             return list(self.sides.settled(self.sides.direct(piece.node)))
@@ -230,14 +229,14 @@ class Schedule:
         """Take back a node beside the forest that cannot be made: all that need it try it."""
         self._running -= piece.seconds
         assert piece.node is not None
-        self._making.discard(piece.node)
+        self.sides.making.discard(piece.node)
         self.sides.unmakable(piece.node)
         self._unpark()
 
     def again(self, pieces: Sequence[Piece]) -> None:
         """Take back pieces that were lost, and every made node with them."""
         self._needed.clear()
-        self._making.clear()
+        self.sides.making.clear()
         self._opening.clear()
         self._running = 0.0
         waiting: list[Branch | Piece] = [
@@ -329,7 +328,7 @@ class Schedule:
     def _beside(self, number: int) -> Piece | None:
         """Return the piece that makes a side node."""
         sides = self.sides
-        if number in sides.made or number in self._making or not sides.asked(number):
+        if number in sides.made or number in sides.making or not sides.asked(number):
             return None
         start = self.sides.first(number)
         spine = self.sides.spine(number)
@@ -386,7 +385,7 @@ class Schedule:
 
     def _start(self, piece: Piece) -> Piece:
         if piece.node is not None and piece.branch is None:
-            self._making.add(piece.node)
+            self.sides.making.add(piece.node)
         elif piece.node is not None and piece.branch is not None:
             self._opening.add(piece.branch)
         seconds = self._seconds(piece) or 0.0

@@ -26,13 +26,14 @@ class Sides:
 
     Attributes
     ----------
-    made : set of int
-        Side nodes that are made and held.
+    made, making : set of int
+        Side nodes that are made and held, and those under way.
     """
 
     def __init__(self, plan: Plan, cells: Sequence[Cell]) -> None:
         self.plan = plan
         self.made: set[int] = set()
+        self.making: set[int] = set()
         self._direct: dict[int, tuple[int, ...]] = {}
         self._tops: dict[tuple[int, ...], tuple[int, ...]] = {}
         self._span: dict[int, tuple[int, int]] = {}
@@ -102,7 +103,7 @@ class Sides:
     def wanted(self, asked: Iterable[int], start: int, stop: int) -> list[int]:
         """Return the sides to be given to a piece of the entries ``start:stop``.
 
-        Those that no other piece asks for are made inside it.
+        Those that no other piece asks for are made inside it, unless that has been seen to.
         """
         found: dict[int, None] = {}
         waiting = list(asked)
@@ -110,9 +111,9 @@ class Sides:
             number = waiting.pop()
             first, last = self._span[number]
             outside = first < start or last >= stop
-            if number in self.made or (
-                outside and number in self._shared and number not in self._unmakable
-            ):
+            seen_to = number in self.made or number in self.making
+            shared = number in self._shared and number not in self._unmakable
+            if seen_to or (outside and shared):
                 found[number] = None
             else:
                 waiting.extend(self.direct(number))

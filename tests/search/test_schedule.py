@@ -40,7 +40,7 @@ def plan(*, outer: int = 2, middle: int = 2, leaves: int = 6, folds: int = 3) ->
     return caught.value.plan
 
 
-def branched(outer: int, left: int, right: int, leaves: int) -> Plan:
+def branched(outer: int, left: int, right: int, leaves: int, folds: int = 2) -> Plan:
     """Plan a ColumnTransformer with a Pipeline in it, after a scaler, before a vote."""
     inner = make_pipeline(MinMaxScaler(), MaxAbsScaler())
     columns = ColumnTransformer([("left", inner, [0, 1]), ("right", StandardScaler(), [1, 2])])
@@ -57,7 +57,7 @@ def branched(outer: int, left: int, right: int, leaves: int) -> Plan:
             "vote__sgd__alpha": [10.0**-i for i in range(leaves)],
             "vote__weights": [None, [1, 2]],
         },
-        cv=2,
+        cv=folds,
     )
     with pytest.raises(PlanOnly) as caught, merged(plan_only=True):
         search.fit(np.random.RandomState(0).rand(30, 3), np.arange(30) % 2)
@@ -80,12 +80,14 @@ class Simulation:
         losses: int = 0,
         keep: Iterable[int] = (),
         had: Iterable[int] = (),
+        speed: int = 1,
     ) -> None:
         self.plan = plan
         self.schedule = Schedule(plan, keep=keep)
         self.random = random.Random(seed)
         self.threads = threads
         self.losses = losses
+        self.speed = speed
         self.fitted: list[int] = []
         self.scored: list[int] = []
         self.held: set[int] = set(had)
@@ -131,7 +133,7 @@ class Simulation:
                 self.make(entry.path, have)
                 self.make(self.schedule.sides.tops(entry.needs), have)
             self.scored.append(entry.number)
-            self.schedule.durations.learn(entry.kind, seconds(entry.label))
+            self.schedule.durations.learn(entry.kind, seconds(entry.label) / self.speed)
         self.held -= set(self.schedule.done(piece))
 
     def make(self, nodes: Iterable[int], have: set[int]) -> None:
@@ -143,7 +145,7 @@ class Simulation:
             have.add(number)
             self.fitted.append(number)
             node = self.plan.nodes[number]
-            self.schedule.durations.learn(node.kind, seconds(node.label))
+            self.schedule.durations.learn(node.kind, seconds(node.label) / self.speed)
 
 
 def path_to(plan: Plan, node: int | None) -> list[int]:
@@ -158,12 +160,13 @@ def path_to(plan: Plan, node: int | None) -> list[int]:
     threads=st.integers(1, 40),
     seed=st.integers(0, 99),
     shape=st.tuples(st.integers(1, 3), st.integers(1, 3), st.integers(1, 12), st.integers(2, 4)),
+    speed=st.sampled_from([1, 10, 100]),
 )
-@settings(max_examples=60, deadline=None)
-def test_everything_is_done_once(threads: int, seed: int, shape: Any) -> None:
+@settings(max_examples=90, deadline=None)
+def test_everything_is_done_once(threads: int, seed: int, shape: Any, speed: int) -> None:
     outer, middle, leaves, folds = shape
     work = plan(outer=outer, middle=middle, leaves=leaves, folds=folds)
-    simulation = Simulation(work, threads=threads, seed=seed)
+    simulation = Simulation(work, threads=threads, seed=seed, speed=speed)
     simulation.run()
     assert sorted(simulation.scored) == [cell.number for cell in work.cells]
     assert sorted(simulation.fitted) == list(range(len(work.nodes)))
@@ -176,13 +179,14 @@ def test_everything_is_done_once(threads: int, seed: int, shape: Any) -> None:
     seed=st.integers(0, 99),
     shape=st.tuples(st.integers(1, 2), st.integers(1, 3), st.integers(1, 2), st.integers(1, 4)),
     losses=st.sampled_from([0, 0, 3]),
+    speed=st.sampled_from([1, 10, 100]),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=150, deadline=None)
 def test_what_stands_beside_is_done_once_too(
-    threads: int, seed: int, shape: Any, losses: int
+    threads: int, seed: int, shape: Any, losses: int, speed: int
 ) -> None:
-    work = branched(*shape)
-    simulation = Simulation(work, threads=threads, seed=seed, losses=losses)
+    work = branched(*shape, folds=4)
+    simulation = Simulation(work, threads=threads, seed=seed, losses=losses, speed=speed)
     simulation.run()
     assert sorted(simulation.scored) == [cell.number for cell in work.cells]
     needed = [node.number for node in work.nodes if node.role != "columns"]
@@ -264,3 +268,13 @@ def test_few_intermediate_results_are_alive() -> None:
     small.run()
     large.run()
     assert large.most_held <= small.most_held + 4
+
+
+def test_small_branches_side_by_side_are_one_piece() -> None:
+    work = plan(outer=1, middle=30, leaves=3, folds=2)
+    slow, quick = (Simulation(work, threads=2, seed=0, speed=speed) for speed in (1, 100))
+    for simulation in (slow, quick):
+        simulation.run()
+        assert sorted(simulation.fitted) == list(range(len(work.nodes)))
+    assert len(quick.pieces) < len(slow.pieces) / 4
+    assert max(len(piece.branches) for piece in quick.pieces) >= 4
