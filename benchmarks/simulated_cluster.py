@@ -19,7 +19,7 @@ import numpy as np
 from simulated_parts import SPAN, Costs, Outcome, Server, Task, Worker
 from simulated_work import Job, Policy, Work
 
-from jupyter_scale.search.schedule import Window
+from jupyter_scale.search.window import Window
 
 STEAL_EVERY = 1.0  # seconds: distributed's work-stealing-interval
 MOMENT = 0.05  # seconds after which the client looks again, if nothing came

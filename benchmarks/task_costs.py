@@ -86,10 +86,8 @@ def _send(client: Client, shared: Shared, tasks: int) -> None:
     sent = done = 0
     while done < tasks:
         while sent < min(tasks, done + UNDER_WAY):
-            key = f"empty-{uuid4().hex}"
-            results.expect(key)
-            arguments: Any = (Task(), nullcontext, [], shared.names, (), results.topic)
-            results.add(client.submit(run_on_worker, *arguments, key=key, pure=False))
+            arguments: Any = (Task(), nullcontext, [], shared.names, ())
+            results.add(results.submit(run_on_worker, *arguments, key=f"empty-{uuid4().hex}"))
             sent += 1
         done += len(results.next(1.0))
 

@@ -36,8 +36,13 @@ def settings(size: Size) -> dict[str, Any]:
     ...     list(settings(Size(workers=2, threads=1, memory=2**30)))[:2]
     ['distributed.admin.tick.interval', 'distributed.scheduler.work-stealing-interval']
     """
-    found: dict[str, Any] = {key: value for key, value in QUIET.items() if _untouched(key)}
-    if _untouched(ENVIRONMENT):
+    shipped = dask.config.merge(*dask.config.defaults)
+
+    def untouched(key: str) -> bool:
+        return bool(dask.config.get(key, None) == dask.config.get(key, None, config=shipped))
+
+    found: dict[str, Any] = {key: value for key, value in QUIET.items() if untouched(key)}
+    if untouched(ENVIRONMENT):
         found[ENVIRONMENT] = {**dask.config.get(ENVIRONMENT, {}), **allocator(size)}
     return found
 
@@ -52,9 +57,3 @@ def allocator(size: Size) -> dict[str, int]:
         "MALLOC_MMAP_THRESHOLD_": MMAP_THRESHOLD,
         "MALLOC_ARENA_MAX": size.threads,
     }
-
-
-def _untouched(key: str) -> bool:
-    """Tell whether a setting has the value that Dask ships."""
-    shipped = dask.config.merge(*dask.config.defaults)
-    return bool(dask.config.get(key, None) == dask.config.get(key, None, config=shipped))

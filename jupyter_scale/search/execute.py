@@ -38,10 +38,11 @@ from jupyter_scale.search.holding import Missing
 from jupyter_scale.search.mapping import Elsewhere
 from jupyter_scale.search.plan import Call, Cell, Plan
 from jupyter_scale.search.results import Results
-from jupyter_scale.search.schedule import Piece, Schedule, Window
+from jupyter_scale.search.schedule import Piece, Schedule
 from jupyter_scale.search.sending import Sent, Shared
 from jupyter_scale.search.tasks import Bundle, Outcome, Task
 from jupyter_scale.search.trials import Trials, divided
+from jupyter_scale.search.window import Window
 
 __all__ = ["Cluster", "SchedulerLost", "WorkerLost", "run_here"]
 
@@ -380,10 +381,8 @@ class _Run:
         brought: Sequence[Future[Any]],
         name: str,
     ) -> Future[Any]:
-        names, topic, key = self.shared.names, self.results.topic, _key(name)
-        self.results.expect(key)
-        return self.client.submit(
-            function, task, self.nested, given, names, brought, topic, key=key, pure=False
+        return self.results.submit(
+            function, task, self.nested, given, self.shared.names, brought, key=_key(name)
         )
 
     def _collect(self, piece: Piece, outcome: Outcome) -> None:

@@ -8,6 +8,7 @@ for an event, or whose event did not come.
 from __future__ import annotations
 
 import pickle
+from collections.abc import Callable
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -23,7 +24,7 @@ _told: WeakKeyDictionary[Client, dict[Any, bytes | None]] = WeakKeyDictionary()
 
 
 class Results:
-    """Futures that are waited for.
+    """Tasks that tell what they found, and futures that are waited for.
 
     Parameters
     ----------
@@ -31,21 +32,23 @@ class Results:
     """
 
     def __init__(self, client: Client) -> None:
-        self.topic = f"jupyter-scale-{client.id}"
+        self._client = client
+        self._topic = f"jupyter-scale-{client.id}"
         known = _told.get(client)
-        self._told = _subscribed(client, self.topic) if known is None else known
+        self._told = _subscribed(client, self._topic) if known is None else known
         self._expected: set[Any] = set()
         self._ended = as_completed(loop=client.loop, raise_errors=False)
         self._fetched = as_completed(loop=client.loop, with_results=True, raise_errors=False)
         self._fetched.thread_condition = self._ended.thread_condition
 
-    def expect(self, key: str) -> None:
-        """Keep what a task tells, from before it is submitted."""
-        self._expected.add(key)
+    def submit(self, function: Callable[..., Any], *args: Any, key: str) -> Future[Any]:
+        """Submit a task; `function` is given the topic to `tell` under as its last argument."""
+        self._expected.add(key)  # before it can tell
         self._told[key] = None
+        return self._client.submit(function, *args, self._topic, key=key, pure=False)
 
     def add(self, future: Future[Any]) -> None:
-        """Wait for a future, and for what it tells if that is expected."""
+        """Wait for a future, and for what it tells if it was submitted here."""
         self._ended.add(future)
 
     def fetch(self, future: Future[Any]) -> None:

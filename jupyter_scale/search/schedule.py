@@ -2,11 +2,10 @@
 
 The plan is a forest: per fold, the nodes and below them the cells. A piece is a whole subtree or
 several side by side, a node to be made for several pieces, or some of the cells directly below a
-made node. What stands
-beside the forest (`sides`) is made first where several pieces ask for it. Depth first
-keeps few intermediate results alive; the longest subtrees start first, and pieces shrink as the
-remaining work does (guided self-scheduling), so that the cores end together. Pure: no cluster, no
-clock.
+made node. What stands beside the forest (`sides`) is made first where several pieces ask for it.
+Depth first keeps few intermediate results alive; the longest subtrees start first, and pieces
+shrink as the remaining work does (guided self-scheduling), so that the cores end together. Pure: no
+cluster, no clock.
 """
 
 from __future__ import annotations
@@ -21,15 +20,13 @@ from jupyter_scale.search.durations import Durations
 from jupyter_scale.search.plan import Call, Cell, Plan
 from jupyter_scale.search.sides import Sides
 
-__all__ = ["Piece", "Schedule", "Window"]
+__all__ = ["Piece", "Schedule"]
 
 SHORTEST = 0.2  # seconds
 LONGEST = 2.0  # seconds: progress waits for a task to end
 PER_THREAD = 0.03  # seconds for each thread, if that is more: the scheduler's time for a task
 PART = 4  # of such a longest task, at the end
 ROUNDS = 3  # pieces that each thread should still get from what remains
-OPEN = 64  # pieces under way that are nothing to a scheduler
-OPENING = 25.0  # more a second
 PROBE = 8  # cells in a piece while their duration is unknown
 
 
@@ -73,32 +70,6 @@ class Piece:
     @property
     def make(self) -> bool:
         return self.node is not None
-
-
-class Window:
-    """How many pieces are to be under way: each thread busy, as little as can be queued.
-
-    On a wide cluster it opens slowly: a worker's first piece takes the scheduler three messages.
-
-    Examples
-    --------
-    >>> window = Window()
-    >>> window.size(threads=4, now=0.0)
-    8
-    >>> window.size(threads=1000, now=0.0), window.size(threads=1000, now=1.0)
-    (64, 89)
-    """
-
-    def __init__(self) -> None:
-        self._open = 0.0
-        self._now = 0.0
-
-    def size(self, *, threads: int, now: float) -> int:
-        """Return the size for so many threads at a time, in seconds."""
-        full = 2 * threads
-        opened = self._open + OPENING * (now - self._now) if self._open else 0.0
-        self._open, self._now = min(full, max(opened, OPEN)), now
-        return int(self._open)
 
 
 class Schedule:
@@ -243,7 +214,7 @@ class Schedule:
             part
             for item in (*self._stack, *self._parked, *pieces)
             if not isinstance(item, int) and _branch(item) is not None
-            for part in _apart(item)
+            for part in _parts(item)
         ]
         self._parked.clear()
         for had in self._had:
@@ -289,7 +260,7 @@ class Schedule:
         """Return a branch as a piece, with those after it that fit into the same one."""
         branches, cost = [branch], self._seconds(branch)
         waiting = self._stack or self._pool
-        while waiting and _beside(branches[-1], waiting[-1]):
+        while waiting and _follows(branches[-1], waiting[-1]):
             following = waiting[-1]
             assert isinstance(following, Branch)
             more = self._seconds(following)
@@ -417,16 +388,10 @@ class Schedule:
         if isinstance(item, Piece) and item.node is not None:
             known = self._kind_seconds[self.plan.nodes[item.node].kind]
             return None if np.isnan(known) else float(known)
-        if isinstance(item, Piece) and item.branches:
-            parts = [self._seconds(branch) for branch in item.branches]
-            return None if None in parts else sum(part or 0.0 for part in parts)
-        cost = self._cost(item.start, item.stop)
-        branch = _branch(item)
-        if cost is None or branch is None or (item.start, item.stop) != (branch.start, branch.stop):
+        cost, nodes = self._cost(item.start, item.stop), _nodes(item)
+        if cost is None or nodes is None:
             return cost
-        first, last = branch.nodes
-        if branch.made:
-            first += 1
+        first, last = nodes
         if self._unknown_nodes[last] > self._unknown_nodes[first]:
             return None
         return cost + float(self._node_costs[last] - self._node_costs[first])
@@ -530,7 +495,7 @@ def _making(branch: Branch, keep: frozenset[int]) -> Piece:
     return Piece(branch, branch.start, branch.stop, _base(branch), node=branch.node)
 
 
-def _beside(branch: Branch, other: Branch | Piece | int) -> bool:
+def _follows(branch: Branch, other: Branch | Piece | int) -> bool:
     """Tell whether another branch follows on one, and can go the same way."""
     return (
         isinstance(other, Branch)
@@ -541,13 +506,24 @@ def _beside(branch: Branch, other: Branch | Piece | int) -> bool:
     )
 
 
-def _apart(item: Branch | Piece) -> Sequence[Branch | Piece]:
+def _parts(item: Branch | Piece) -> Sequence[Branch | Piece]:
     """Return the branches of a piece that has several, the first one last."""
     return item.branches[::-1] if isinstance(item, Piece) and item.branches else (item,)
 
 
 def _branch(item: Branch | Piece) -> Branch | None:
     return item if isinstance(item, Branch) else item.branch
+
+
+def _nodes(item: Branch | Piece) -> tuple[int, int] | None:
+    """Return the range of the forest's nodes that are still to be made for whole branches."""
+    if isinstance(item, Piece) and item.branches:
+        return item.branches[0].nodes[0], item.branches[-1].nodes[1]
+    branch = _branch(item)
+    if branch is None or (item.start, item.stop) != (branch.start, branch.stop):
+        return None
+    first, last = branch.nodes
+    return first + branch.made, last
 
 
 def _partial(piece: Piece) -> bool:

@@ -109,8 +109,8 @@ class Store:
     """What a task knows: folds cut and nodes made, by number; and what it made itself."""
 
     nodes: Mapping[int, Node]
+    splits: Splits
     made: dict[int, Made] = field(default_factory=dict)
-    splits: Splits = field(default_factory=Splits)
     fresh: dict[int, float] = field(default_factory=dict)
     """Seconds that each node made here took."""
     alone: list[int] = field(default_factory=list)

@@ -195,7 +195,7 @@ def make(
 
 def _store(task: Task, given: Mapping[int, Made] | None, splits: Splits | None) -> Store:
     made = {number: made.mine() for number, made in (given or {}).items()}
-    return Store(task.nodes, made, splits or Splits())
+    return Store(task.nodes, splits or Splits(), made)
 
 
 def _account(outcome: Outcome, store: Store, warned: list[warnings.WarningMessage]) -> None:

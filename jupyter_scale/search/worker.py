@@ -52,15 +52,9 @@ def run_on_worker(
         state = worker.state.tasks.get(key)
         return state is None or state.state in ("cancelled", "resumed")
 
-    bundle, values = _opened(shared)
+    bundle, values, splits = _opened(shared)
     outcome = tasks.run(
-        task,
-        bundle,
-        values,
-        _nodes(given),
-        splits=_splits(shared[0]),
-        nested=nested,
-        stopped=stopped,
+        task, bundle, values, _nodes(given), splits=splits, nested=nested, stopped=stopped
     )
     if isinstance(outcome.error, BaseException):
         outcome.error = CarriedError.of(outcome.error)
@@ -81,8 +75,7 @@ def make_on_worker(
     if isinstance(shared, Missing):
         made: Node = ({}, shared)
     else:
-        bundle, values = _opened(shared)
-        splits = _splits(shared[0])
+        bundle, values, splits = _opened(shared)
         made = tasks.make(task, bundle, values, _nodes(given), splits=splits, nested=nested)
     tell(topic, made[1])
     return made
@@ -100,11 +93,6 @@ def _shared(
     return [found[name] for name in names]
 
 
-def _splits(bundle: Parcel | Mapped) -> Splits:
-    """Return what tasks of a plan have cut here, as long as its bundle is held here."""
-    return _cut.setdefault(bundle, Splits(folds=get_worker().state.nthreads))
-
-
 def _nodes(given: Sequence[Node]) -> dict[int, Made]:
     """Return all nodes that a task is given; one that was to be made has its training rows."""
     found: dict[int, Made] = {}
@@ -115,8 +103,11 @@ def _nodes(given: Sequence[Node]) -> dict[int, Made]:
     return found
 
 
-def _opened(shared: Sequence[Parcel | Mapped]) -> tuple[Bundle, dict[int, Any]]:
-    """Return the bundle, with the weights and the like that it refers to, and the data."""
+def _opened(shared: Sequence[Parcel | Mapped]) -> tuple[Bundle, dict[int, Any], Splits]:
+    """Return the bundle, with the weights and the like that it refers to, the data, their folds.
+
+    What tasks of the plan have cut of the folds stays as long as the bundle is held here.
+    """
     values = {number: parcel.value for number, parcel in enumerate(shared[1:])}
 
     def value(option: Any) -> Any:
@@ -134,7 +125,8 @@ def _opened(shared: Sequence[Parcel | Mapped]) -> tuple[Bundle, dict[int, Any]]:
         )
         for setup in shared[0].value.setups
     )
-    return replace(shared[0].value, setups=setups), values
+    splits = _cut.setdefault(shared[0], Splits(folds=get_worker().state.nthreads))
+    return replace(shared[0].value, setups=setups), values, splits
 
 
 def sent(parcel: Parcel | Mapped) -> Parcel | Mapped:

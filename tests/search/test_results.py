@@ -18,9 +18,13 @@ from jupyter_scale.search import results
 from jupyter_scale.search.results import LARGEST, Results, tell
 
 
-def telling(topic: str, found: Any) -> Any:
+def telling(found: Any, topic: str) -> Any:
     tell(topic, found)
     return found
+
+
+def telling_elsewhere(found: Any, topic: str) -> Any:
+    return telling(found, f"not {topic}")
 
 
 def failing(topic: str) -> None:
@@ -37,15 +41,13 @@ def ended(found: Results) -> tuple[Future[Any], Any]:
     raise TimeoutError
 
 
-def submitted(client: Client, found: Results, function: Any, *args: Any) -> Future[Any]:
-    key = f"telling-{time.monotonic_ns()}"
-    found.expect(key)
-    return client.submit(function, *args, key=key, pure=False)
+def submitted(found: Results, function: Any, *args: Any) -> Future[Any]:
+    return found.submit(function, *args, key=f"telling-{time.monotonic_ns()}")
 
 
 def test_an_outcome_comes_with_the_word_that_its_task_has_ended(client: Client) -> None:
     found = Results(client)
-    future = submitted(client, found, telling, found.topic, {"score": 0.5})
+    future = submitted(found, telling, {"score": 0.5})
     found.add(future)
     assert ended(found) == (future, {"score": 0.5})
     assert results._told[client] == {}
@@ -54,8 +56,8 @@ def test_an_outcome_comes_with_the_word_that_its_task_has_ended(client: Client) 
 def test_what_was_not_told_is_fetched(client: Client) -> None:
     found = Results(client)
     large = b"x" * (2 * LARGEST)
-    for topic, value in ((found.topic, large), ("another topic", "small")):
-        future = submitted(client, found, telling, topic, value)
+    for function, value in ((telling, large), (telling_elsewhere, "small")):
+        future = submitted(found, function, value)
         found.add(future)
         assert ended(found) == (future, None)
         found.fetch(future)
@@ -64,7 +66,7 @@ def test_what_was_not_told_is_fetched(client: Client) -> None:
 
 def test_a_task_that_fails_after_it_told_has_failed(client: Client) -> None:
     found = Results(client)
-    future = submitted(client, found, failing, found.topic)
+    future = submitted(found, failing)
     found.add(future)
     assert ended(found) == (future, None)
     assert isinstance(future.exception(), ValueError)
@@ -72,9 +74,7 @@ def test_a_task_that_fails_after_it_told_has_failed(client: Client) -> None:
 
 def test_two_ask_the_same_client(client: Client) -> None:
     first, second = Results(client), Results(client)
-    futures = [
-        submitted(client, each, telling, each.topic, n) for n, each in enumerate((first, second))
-    ]
+    futures = [submitted(each, telling, n) for n, each in enumerate((first, second))]
     for each, future in zip((first, second), futures, strict=True):
         each.add(future)
     assert ended(second) == (futures[1], 1)
