@@ -3,6 +3,7 @@
 They are registered as those of any other package, under the entry points of this one, and need
 neither package to be installed. What the tests have found not to be exact is left out: ``dart``
 weighs earlier trees anew, ``gblinear`` has no rounds to cut, early stopping looks at other rows.
+From 3.4 on, an XGBoost model keeps the state of its random numbers, which a cut one does not have.
 
 LightGBM chooses between building histograms by rows or by columns by measuring which is faster,
 and promises the same sums for a fixed choice only. Hence its rule asks for ``force_col_wise`` or
