@@ -141,7 +141,7 @@ class Policy:
             self.schedule.durations.learn(plan.nodes[node].kind, float(work.nodes[node]))
         for cell in job.cells:
             self.schedule.durations.learn(plan.cells[cell].kind, float(work.cells[cell]))
-        dropped = self.schedule.made(piece) if piece.make else self.schedule.done(piece)
+        dropped = self.schedule.made(piece) if piece.makes else self.schedule.done(piece)
         self.seconds += time.process_time() - started
         return list(dropped)
 
@@ -155,10 +155,10 @@ class Policy:
 
     def _job(self, piece: Piece) -> Job:
         """Say what `tasks.run` and `tasks.make` do with a piece: all nodes that are not given."""
-        job = Job(piece, piece.base, piece.node)
+        job = Job(piece, piece.base, next(iter(piece.makes), None))
         have = set(self.path(piece.base))
-        entries = self.schedule.entries[piece.start : piece.start + 1 if piece.make else piece.stop]
-        for entry in entries:
+        stop = piece.start + 1 if piece.makes else piece.stop
+        for entry in self.schedule.entries[piece.start : stop]:
             assert isinstance(entry, Cell)
             path = entry.path
             if job.make is not None:

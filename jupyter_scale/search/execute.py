@@ -310,46 +310,44 @@ class _Run:
     def _submit(self, piece: Piece, brought: Sequence[Future[Any]] = ()) -> None:
         """Send a piece to a worker, with what it brings there."""
         entries = self.schedule.entries[piece.start : piece.stop]
-        given = [self.made[number] for number in _given(piece)]
-        if piece.node is None:
+        given = [self.made[number] for number in piece.given]
+        if piece.makes:
+            future = self._make(piece.makes, given, brought)
+        else:
             task = _task(self.plan, entries)
             name = f"score-{entries[0].label}"
             future = self._send(worker.run_on_worker, task, given, brought, name)
-        else:
-            future = self._make(piece.node, entries[0], given, brought)
         self.under_way[future] = piece
         self.results.add(future)
 
     def _fetch(self, piece: Piece, future: Future[Any]) -> None:
         """Ask for what a task has found and not told."""
-        if piece.node is not None:  # the node itself stays on its worker
-            key = _key(f"made-{self.plan.nodes[piece.node].label}")
+        if piece.makes:  # the nodes themselves stay on their worker
+            key = _key(f"made-{self._label(piece.makes)}")
             future = self.client.submit(worker.outcome_of, future, key=key, pure=False)
         self.under_way[future] = piece
         self.results.fetch(future)
 
     def _make(
         self,
-        number: int,
-        entry: Cell | Call,
+        makes: Mapping[int, int],
         given: Sequence[Future[Any]],
         brought: Sequence[Future[Any]],
     ) -> Future[Any]:
-        """Have a node made, which an entry passes."""
-        task = _task(self.plan, [entry], until=number)
-        name = f"fit-{self.plan.nodes[number].label}"
-        future = self.made[number] = self._send(worker.make_on_worker, task, given, brought, name)
+        """Have nodes made, each on the way of the entry at a place."""
+        entries = [self.schedule.entries[place] for place in makes.values()]
+        task = _task(self.plan, entries, until=tuple(makes))
+        name = f"fit-{self._label(makes)}"
+        future = self._send(worker.make_on_worker, task, given, brought, name)
+        self.made.update(dict.fromkeys(makes, future))
         return future
 
     def _supply(self, piece: Piece, missing: Missing) -> None:
         """Send a piece once more to the worker where something was missing, with that."""
         for place in missing.unmade:
-            number = _given(piece)[place]
-            if self.made[number].status == "pending":
-                continue  # another piece has seen to it
-            cells = self.schedule.entries[piece.start : piece.stop]
-            cell = next(c for c in cells if isinstance(c, Cell) and number in self.plan.nodes_of(c))
-            self._make(number, cell, (), self.shared.everything())
+            number = piece.given[place]
+            if self.made[number].status != "pending":  # or another piece has seen to it
+                self._make({number: self._place(number, piece)}, (), self.shared.everything())
         self.supplied[piece] += 1
         if self.supplied[piece] > OFTEN:
             self._submit(piece, self.shared.everything())
@@ -361,6 +359,19 @@ class _Run:
         if future not in self.awaiting:
             self.results.add(future)
         self.awaiting.setdefault(future, []).append(piece)
+
+    def _label(self, makes: Mapping[int, int]) -> str:
+        """Return the step of the last of some nodes: those before it may be on its way."""
+        return self.plan.nodes[next(reversed(list(makes)))].label
+
+    def _place(self, number: int, piece: Piece) -> int:
+        """Return the place of an entry of a piece that needs a node."""
+        place: int
+        for place in (*range(piece.start, piece.stop), *piece.makes.values()):
+            entry = self.schedule.entries[place]
+            if isinstance(entry, Cell) and number in self.plan.nodes_of(entry):
+                return place
+        raise LookupError(f"no entry of the piece needs node {number}")
 
     def _arrived(self, future: Future[Any]) -> None:
         """Send the pieces that have waited for some data, which are there or never will be."""
@@ -395,11 +406,11 @@ class _Run:
         for number, seconds in outcome.seconds.items():
             self.schedule.durations.learn(numbers[number].kind, seconds)
         finish(outcome)
-        if self.kept is not None and piece.node is not None and outcome.nbytes:
+        if self.kept is not None and piece.branch is not None and outcome.nbytes:
             seconds = sum(outcome.made.values())
-            made = self.made[piece.node]
-            self.kept.put(piece.node, made, seconds=seconds, nbytes=outcome.nbytes)
-        unneeded = self.schedule.made(piece) if piece.make else self.schedule.done(piece)
+            for node in piece.makes:
+                self.kept.put(node, self.made[node], seconds=seconds, nbytes=outcome.nbytes)
+        unneeded = self.schedule.made(piece) if piece.makes else self.schedule.done(piece)
         self._drop(unneeded)
 
     def _drop(self, nodes: Iterable[int]) -> None:
@@ -409,9 +420,9 @@ class _Run:
     def _recover(self, piece: Piece, future: Future[Any], result: Any) -> bool:
         """Deal with a task that was lost; False if the workers' data went with it."""
         error = result[1] if isinstance(result, tuple) else future.exception() or result
-        own = future if piece.node is None else self.made[piece.node]
-        if isinstance(error, KilledWorker) and error.task in (future.key, own.key):
-            self._isolate(piece, error, own.key)
+        own = self.made[next(iter(piece.makes))].key if piece.makes else future.key
+        if isinstance(error, KilledWorker) and error.task in (future.key, own):
+            self._isolate(piece, error, own)
             return True
         lost = future.status == "cancelled" or isinstance(error, FutureCancelledError)
         if not lost and not isinstance(error, KilledWorker | Elsewhere):
@@ -436,7 +447,7 @@ class _Run:
                 f"the workers were lost {LOSSES} times and did nothing in between: see their "
                 "logs, give them more memory, then run the cell again"
             )
-        self._again(piece, error, own.key)
+        self._again(piece, error, own)
         return False
 
     def _again(self, piece: Piece, error: BaseException | None, key: Any) -> None:
@@ -478,10 +489,8 @@ class _Run:
     def _fail(self, piece: Piece, error: BaseException | None) -> None:
         """Fail the candidates of a piece: if a node cannot be made, all those that need it."""
         self._cleared(piece)
-        label = None
-        if piece.node is not None:
-            label = self.plan.nodes[piece.node].label
-            del self.made[piece.node]
+        label = self._label(piece.makes) if piece.makes else None
+        self._drop(piece.makes)
         if piece.branch is None:
             self.schedule.unmakable(piece)  # each that asks for it is tried by itself
             return
@@ -499,12 +508,7 @@ def _removals(client: Client) -> list[Removal]:
     return found
 
 
-def _given(piece: Piece) -> list[int]:
-    """Return the nodes that a piece is given."""
-    return [number for number in (piece.base, *piece.needs) if number is not None]
-
-
-def _task(plan: Plan, entries: list[Cell | Call], *, until: int | None = None) -> Task:
+def _task(plan: Plan, entries: list[Cell | Call], *, until: tuple[int, ...] = ()) -> Task:
     cells = tuple(entry for entry in entries if isinstance(entry, Cell))
     calls = tuple(entry for entry in entries if isinstance(entry, Call))
     nodes = {number: plan.nodes[number] for cell in cells for number in plan.nodes_of(cell)}

@@ -1,11 +1,11 @@
 """The order and the size of tasks: a plan -> pieces, decided as durations become known.
 
-The plan is a forest: per fold, the nodes and below them the cells. A piece is a whole subtree or
-several side by side, a node to be made for several pieces, or some of the cells directly below a
-made node. What stands beside the forest (`sides`) is made first where several pieces ask for it.
-Depth first keeps few intermediate results alive; the longest subtrees start first, and pieces
-shrink as the remaining work does (guided self-scheduling), so that the cores end together. Pure: no
-cluster, no clock.
+A piece is a whole subtree of the plan's forest or several side by side, a node to be made for
+several pieces, or some of the cells directly below a made node. What stands beside the forest
+(`sides`) is made first where several pieces ask for it. There is a lane for each thread: it goes
+down one tree, depth first, so that few intermediate results are alive and stay where they were
+made. The longest trees start first, and pieces shrink as the remaining work does (guided
+self-scheduling), so that the cores end together. Pure: no cluster, no clock.
 """
 
 from __future__ import annotations
@@ -14,9 +14,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from jupyter_scale.search.durations import Durations
+from jupyter_scale.search.estimates import Estimates
+from jupyter_scale.search.forest import Branch, Forest, Item, Piece, base_node
 from jupyter_scale.search.plan import Call, Cell, Plan
 from jupyter_scale.search.sides import Sides
 
@@ -28,48 +29,52 @@ PER_THREAD = 0.03  # seconds for each thread, if that is more: the scheduler's t
 PART = 4  # of such a longest task, at the end
 ROUNDS = 3  # pieces that each thread should still get from what remains
 PROBE = 8  # cells in a piece while their duration is unknown
+AHEAD = 2  # pieces of a lane that may be under way before another lane is asked
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """How large the next piece may be: in seconds, in entries while those are unknown."""
+
+    seconds: float
+    entries: int
+
+    def holds(self, entries: int, seconds: float | None) -> bool:
+        """Tell whether so many entries fit, which take so long; a single one always does."""
+        if entries <= 1:
+            return True
+        return entries <= self.entries if seconds is None else seconds <= self.seconds
+
+    def count(self, each: float | None) -> int:
+        """Return how many entries fit that take so long each."""
+        return max(1, int(self.seconds / each)) if each else self.entries
 
 
 @dataclass(slots=True, eq=False)
-class Branch:
-    """A node of the plan (or a fold) with the range of entries below it."""
+class Lane:
+    """A tree, or what is left of it: what comes next is last."""
 
-    node: int | None
-    parent: Branch | None
-    depth: int
-    start: int
-    stop: int = 0
-    direct: int = 0
-    """Entries that need nothing more than this node; they come first in the range."""
-    children: list[Branch] = field(default_factory=list)
-    made: bool = False
-    left: int = 0
-    """Entries below it that are not done."""
-    nodes: tuple[int, int] = (0, 0)
-    """Range of the forest's nodes, in the order of the entries, that are this one and below it."""
+    stack: list[Item | int] = field(default_factory=list)
+    """An int is a node beside the forest that is to be made."""
+    parked: list[Item | int] = field(default_factory=list)
+    """What waits for such a node."""
+    out: int = 0
+    """Pieces under way."""
 
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Piece:
-    """A unit of work: run entries ``start:stop``, or make a node first.
-
-    `base` is the made node that it starts from, `needs` are the made nodes beside it that it is
-    given. `branch` is None for a node beside the forest; it is the parent of several `branches`.
-    """
-
-    branch: Branch | None
-    start: int
-    stop: int
-    base: int | None
-    node: int | None = None
-    """The node to be made; None: the entries are to be run."""
-    seconds: float = 0.0
-    needs: tuple[int, ...] = ()
-    branches: tuple[Branch, ...] = ()
+    def __bool__(self) -> bool:
+        return bool(self.stack or self.parked or self.out)
 
     @property
-    def make(self) -> bool:
-        return self.node is not None
+    def items(self) -> Iterator[Item]:
+        """What of the forest is on it."""
+        for item in (*self.stack, *self.parked):
+            if not isinstance(item, int):
+                yield item
+
+    def unpark(self) -> None:
+        """Decide anew on what waited."""
+        self.stack.extend(reversed(self.parked))
+        self.parked.clear()
 
 
 class Schedule:
@@ -92,25 +97,27 @@ class Schedule:
     def __init__(self, plan: Plan, *, keep: Iterable[int] = ()) -> None:
         self.plan = plan
         self._keep = frozenset(keep)
-        self._had: list[Branch] = []
-        self.entries: list[Cell | Call] = [
-            *sorted(plan.cells, key=lambda cell: (cell.fold, cell.setup, cell.path, cell.needs)),
-            *plan.calls,
-        ]
+        cells = sorted(plan.cells, key=lambda cell: (cell.fold, cell.setup, cell.path, cell.needs))
+        self.entries: list[Cell | Call] = [*cells, *plan.calls]
         self.durations = Durations(plan.kinds)
-        self._entry_kinds = np.array([entry.kind for entry in self.entries], dtype=np.intp)
-        # what nothing is made for yet, in any order; and what goes on from where the work is
-        self._branches: dict[int, Branch] = {}
-        self._pool: list[Branch] = list(reversed(self._forest()))
-        self._stack: list[Branch | Piece | int] = []
-        self.sides = Sides(plan, self.entries[: len(plan.cells)])  # type: ignore[arg-type]
-        self._beside_at = np.array([self.sides.first(n) for n in self.sides], dtype=np.intp)
-        self._parked: list[Branch | Piece | int] = []
+        self.sides = Sides(plan, cells)
+        forest = Forest(self.entries, plan)
+        self._branches = forest.branches
+        self._estimates = Estimates(
+            self.durations,
+            np.array([entry.kind for entry in self.entries], dtype=np.intp),
+            forest.kinds,
+            np.array([plan.nodes[number].kind for number in self.sides], dtype=np.intp),
+            np.array([self.sides.first(number) for number in self.sides], dtype=np.intp),
+        )
+        # trees that nothing is made for yet, the longest last; and those that are gone down now
+        self._pool = [Lane([root]) for root in reversed(forest.roots)]
+        self._lanes: list[Lane] = []
+        self._had: list[Branch] = []
         self._opening: set[Branch] = set()  # their node is being made
         self._settled: set[int] = set()
         self._finished: set[int] = set()
         self._needed: dict[int, int] = {}
-        self._learned = -1
         self._running = 0.0
         self._remaining = 0.0
         self._left = len(self.entries)
@@ -128,7 +135,7 @@ class Schedule:
         had = sorted((self._branches[number] for number in numbers), key=lambda b: b.depth)
         for branch in had:
             assert branch.node is not None
-            above, entries = _base(branch.parent), _open(branch)
+            above, entries = base_node(branch.parent), branch.open
             branch.made = True
             self._had.append(branch)
             self._needed[branch.node] = entries
@@ -136,32 +143,77 @@ class Schedule:
         return unneeded
 
     def made(self, piece: Piece) -> Iterable[int]:
-        """Note that a piece has made its node; return the nodes no longer needed."""
-        self._running -= piece.seconds
-        assert piece.node is not None
-        if piece.branch is None:
-            self.sides.making.discard(piece.node)
-            self.sides.made.add(piece.node)
+        """Note that a piece has made its nodes; return the nodes no longer needed."""
+        lane = self._ended(piece)
+        sides, branch = self.sides, piece.branch
+        if branch is None:
+            sides.making -= piece.makes.keys()
+            sides.made |= piece.makes.keys()
             self._unpark()
-            return list(self.sides.settled(self.sides.direct(piece.node)))
-        branch = piece.branch
+            return [n for number in piece.makes for n in sides.settled(sides.direct(number))]
+        assert branch.node is not None
         branch.made = True
         self._opening.discard(branch)
-        entries = self._needed[piece.node] = _open(branch)
-        self._stack.append(branch)
+        entries = self._needed[branch.node] = branch.open
+        lane.stack.append(branch)
         return [*self._release(piece.base, entries), *self._settle(branch)]
 
     def done(self, piece: Piece) -> Iterable[int]:
         """Note that the entries of a piece are done; return the nodes no longer needed."""
-        self._running -= piece.seconds
+        self._ended(piece)
         self._left -= piece.stop - piece.start
         self._opening -= {piece.branch}
         return [*self._release(piece.base, piece.stop - piece.start), *self._settle_entries(piece)]
 
+    def unmakable(self, piece: Piece) -> None:
+        """Take back nodes beside the forest that cannot be made: all that need them try it."""
+        self._ended(piece)
+        for number in piece.makes:
+            self.sides.making.discard(number)
+            self.sides.unmakable(number)
+        self._unpark()
+
+    def again(self, pieces: Sequence[Piece]) -> None:
+        """Take back pieces that were lost, and every made node with them."""
+        self._needed.clear()
+        self.sides.making.clear()
+        self._opening.clear()
+        self._running = 0.0
+        for had in self._had:
+            had.made = False
+        self._had.clear()
+        items = [item for lane in self._lanes for item in lane.items] + list(pieces)
+        lanes: dict[Branch, Lane] = {}
+        for part in (part for item in items for part in _parts(item)):
+            branch = part if isinstance(part, Branch) else part.branch
+            if branch is None:
+                continue  # who needs what stands beside the forest asks again
+            lane = lanes.setdefault(branch.root, Lane())
+            lane.stack.append(part.anew if isinstance(part, Piece) else part)
+            above: Branch | None = branch
+            while above is not None:
+                above.made = False
+                above = above.parent
+        self._lanes = list(lanes.values())
+        if self.sides:
+            # a node that was made, and is lost with entries below it, asks again
+            self._settled = {n for n in self._settled if not self._branches[n].left}
+            self.sides.again(self._settled, self._finished)
+        self._estimates.forget()
+
+    def _ended(self, piece: Piece) -> Lane:
+        """Note that a piece is not under way any more; return its lane."""
+        self._running -= piece.seconds
+        lane = piece.lane
+        assert isinstance(lane, Lane)
+        lane.out = max(0, lane.out - 1)  # it may have been divided
+        if lane not in self._lanes:
+            self._lanes.append(lane)
+        return lane
+
     def _unpark(self) -> None:
-        """Decide anew on what waited for a side."""
-        self._stack.extend(reversed(self._parked))
-        self._parked.clear()
+        for lane in self._lanes:
+            lane.unpark()
 
     def _settle(self, branch: Branch | None) -> Iterator[int]:
         """Note that a branch's node, and those before it, ask for nothing beside them any more."""
@@ -196,117 +248,129 @@ class Schedule:
         del self._needed[base]
         return (base,)
 
-    def unmakable(self, piece: Piece) -> None:
-        """Take back a node beside the forest that cannot be made: all that need it try it."""
-        self._running -= piece.seconds
-        assert piece.node is not None
-        self.sides.making.discard(piece.node)
-        self.sides.unmakable(piece.node)
-        self._unpark()
-
-    def again(self, pieces: Sequence[Piece]) -> None:
-        """Take back pieces that were lost, and every made node with them."""
-        self._needed.clear()
-        self.sides.making.clear()
-        self._opening.clear()
-        self._running = 0.0
-        waiting: list[Branch | Piece] = [
-            part
-            for item in (*self._stack, *self._parked, *pieces)
-            if not isinstance(item, int) and _branch(item) is not None
-            for part in _parts(item)
-        ]
-        self._parked.clear()
-        for had in self._had:
-            had.made = False
-        self._had.clear()
-        for item in waiting:
-            branch = _branch(item)
-            while branch is not None:
-                branch.made = False
-                branch = branch.parent
-        if self.sides:
-            # a node that was made, and is lost with entries below it, asks again
-            self._settled = {n for n in self._settled if not self._branches[n].left}
-            self.sides.again(self._settled, self._finished)
-        self._stack = [_unmade(item) for item in waiting]
-        self._learned = -1
-
     # -- what comes next
 
     def next(self, *, threads: int) -> Piece | None:
         """Return the next piece for a cluster of so many threads, or None for now."""
-        self._refresh()
-        limit = self._limit(threads)
-        while self._stack or self._pool:
-            item = self._stack.pop() if self._stack else self._pool.pop()
-            if isinstance(item, int):
-                piece = self._beside(item)
-            elif isinstance(item, Piece):
-                piece = self._some(item, limit, threads)
-            elif not self._keeps(item) and self._fits(item, limit, threads):
-                piece = self._together(item, limit, threads)
-            elif item.node is not None and not item.made and _open(item):
-                piece = _making(item, self._keep)
-            else:
-                self._divide(item)
-                continue
-            ready = None if piece is None else self._ready(piece)
-            if ready is not None:
-                return self._start(ready)
+        if self._estimates.refresh():
+            self._survey()
+        room = self._room(threads)
+        while (lane := self._lane(threads)) is not None:
+            while lane.stack:
+                piece = self._top(lane, room)
+                if piece is not None:
+                    return self._start(piece, lane)
         return None
 
-    def _together(self, branch: Branch, limit: float, threads: int) -> Piece:
+    def _lane(self, threads: int) -> Lane | None:
+        """Return the lane to take the next piece from; a new one while threads have none."""
+        self._lanes = [lane for lane in self._lanes if lane]
+        found = None
+        if len(self._lanes) >= threads or not self._pool:
+            waiting = (lane for lane in self._lanes if lane.stack)
+            found = min(waiting, key=lambda lane: max(lane.out, AHEAD - 1), default=None)
+        if found is None and self._pool:
+            found = self._pool.pop()
+            self._lanes.append(found)
+        return found
+
+    def _top(self, lane: Lane, room: Room) -> Piece | None:
+        """Return the piece on top of a lane; None where that was divided or has to wait."""
+        if isinstance(lane.stack[-1], int):
+            return self._beside(lane, room)
+        item = lane.stack.pop()
+        assert not isinstance(item, int)
+        if isinstance(item, Piece):
+            piece = self._some(item, lane, room)
+        elif not self._keeps(item) and room.holds(item.stop - item.start, self._seconds(item)):
+            piece = self._together(item, lane, room)
+        elif item.node is not None and not item.made and item.open:
+            piece = Piece.making(item, self._keep)
+        else:
+            self._divide(item, lane)
+            return None
+        return self._ready(piece, lane)
+
+    def _together(self, branch: Branch, lane: Lane, room: Room) -> Piece:
         """Return a branch as a piece, with those after it that fit into the same one."""
         branches, cost = [branch], self._seconds(branch)
-        waiting = self._stack or self._pool
-        while waiting and _follows(branches[-1], waiting[-1]):
-            following = waiting[-1]
-            assert isinstance(following, Branch)
+        while source := lane if lane.stack else next(reversed(self._pool), None):
+            following = source.stack[-1]
+            if not isinstance(following, Branch) or not branches[-1].precedes(following):
+                break
             more = self._seconds(following)
             both = None if cost is None or more is None else cost + more
-            entries = following.stop - branch.start
-            if self._keeps(following) or not self._fit(entries, both, limit, threads):
+            if self._keeps(following) or not room.holds(following.stop - branch.start, both):
                 break
             cost = both
             branches.append(following)
-            waiting.pop()
-        base = _base(branch)
-        if len(branches) == 1:
-            return Piece(branch, branch.start, branch.stop, base)
-        stop = branches[-1].stop
-        return Piece(branch.parent, branch.start, stop, base, branches=tuple(branches))
+            source.stack.pop()
+            if source is not lane:
+                self._pool.pop()  # it had this one branch
+        return Piece.whole(*branches)
 
     def _keeps(self, branch: Branch) -> bool:
         """Tell whether something at a branch, or below it, is made by itself."""
         if not self._keep:
             return False
-        if branch.node in self._keep and not branch.made and _open(branch):
+        if branch.node in self._keep and not branch.made and branch.open:
             return True
         return any(child.made or self._keeps(child) for child in branch.children)
 
-    def _divide(self, branch: Branch) -> None:
+    def _divide(self, branch: Branch, lane: Lane) -> None:
         """Put what is below a branch in its place."""
-        base = _base(branch)
-        if base is None:
-            self._pool.extend(reversed(branch.children))
+        if branch.base is None and not self.sides:
+            self._pool += [Lane([child]) for child in reversed(branch.children)]
             self._sort_pool()
-        else:
-            self._stack.extend(reversed(branch.children))
+        else:  # what they share is in one place
+            lane.stack.extend(reversed(branch.children))
         if branch.direct:
-            self._stack.append(Piece(branch, branch.start, branch.start + branch.direct, base))
+            lane.stack.append(Piece.direct(branch))
 
-    def _beside(self, number: int) -> Piece | None:
-        """Return the piece that makes a side node."""
+    def _some(self, piece: Piece, lane: Lane, room: Room) -> Piece:
+        """Return as much of a piece as fits, and leave the rest for later."""
+        start, stop = piece.start, piece.stop
+        if piece.branches or room.holds(stop - start, self._seconds(piece)):
+            return piece
+        middle = start + room.count(self._estimates.entries(start, start + 1))
+        if middle < stop:
+            lane.stack.append(replace(piece, start=middle))
+            stop = middle
+        return replace(piece, stop=stop)
+
+    def _beside(self, lane: Lane, room: Room) -> Piece | None:
+        """Return the piece that makes the nodes on top of a lane, as many as fit."""
         sides = self.sides
-        if number in sides.made or number in sides.making or not sides.asked(number):
+        makes: dict[int, int] = {}
+        needs: dict[int, None] = {}
+        base, cost = None, 0.0
+        while lane.stack and isinstance(number := lane.stack[-1], int):
+            ready = number in makes or number in sides.made or number in sides.making
+            if ready or not sides.asked(number):
+                lane.stack.pop()
+                continue
+            wanted = [n for n in sides.wanted(sides.direct(number), 0, 0) if n not in makes]
+            if not sides.making.isdisjoint(wanted):
+                lane.parked.append(lane.stack.pop())
+                continue
+            if missing := [n for n in wanted if n not in sides.made]:
+                lane.stack.extend(reversed(missing))
+                continue
+            spine = sides.spine(number)
+            own = None if spine is None else base_node(self._branches[spine])
+            seconds = self._estimates.kind(self.plan.nodes[number].kind)
+            if makes and (own != base or seconds is None or cost + seconds > room.seconds):
+                break
+            base, cost = own, np.inf if seconds is None else cost + seconds
+            needs.update(dict.fromkeys(wanted))
+            makes[number] = sides.first(number)
+            lane.stack.pop()
+        if not makes:
             return None
-        start = self.sides.first(number)
-        spine = self.sides.spine(number)
-        base = None if spine is None else _base(self._branches[spine])
-        return Piece(None, start, start + 1, base, node=number)
+        start = min(makes.values())
+        return Piece(None, start, start + 1, base, makes, tuple(needs))
 
-    def _ready(self, piece: Piece) -> Piece | None:
+    def _ready(self, piece: Piece, lane: Lane) -> Piece | None:
         """Return a piece with what it must be given; None while that is to be made first."""
         if not self.sides:
             return piece
@@ -314,227 +378,70 @@ class Schedule:
         missing = [number for number in wanted if number not in self.sides.made]
         if not missing:
             return replace(piece, needs=tuple(wanted))
-        if piece.branch is None:
-            assert piece.node is not None
-            self._parked.append(piece.node)
-        else:
-            self._parked.append(piece if _partial(piece) else piece.branch)
-        self._stack.extend(reversed(missing))
+        assert piece.branch is not None
+        lane.parked.append(piece if piece.partial else piece.branch)
+        lane.stack.extend(reversed(missing))
         return None
 
     def _wanted(self, piece: Piece) -> list[int]:
-        """Return the side nodes that a piece must be given."""
+        """Return the nodes beside the forest that a piece must be given."""
         sides = self.sides
-        if piece.branch is None:
-            assert piece.node is not None
-            return sides.wanted(sides.direct(piece.node), 0, 0)
-        stop = piece.start + 1 if piece.make else piece.stop
+        stop = piece.start + 1 if piece.makes else piece.stop
         cells = [entry for entry in self.entries[piece.start : stop] if isinstance(entry, Cell)]
         asking: dict[int, None] = {}
         for path in {cell.path: None for cell in cells}:
             first = 0 if piece.base is None else path.index(piece.base) + 1
-            last = path.index(piece.node) + 1 if piece.node is not None else len(path)
+            last = max((path.index(node) + 1 for node in piece.makes), default=len(path))
             asking.update(dict.fromkeys(path[first:last]))
         asked = [side for number in asking for side in sides.direct(number)]
-        if not piece.make:
+        if not piece.makes:
             asked += [n for needs in {cell.needs for cell in cells} for n in sides.tops(needs)]
         return sides.wanted(asked, piece.start, piece.stop)
 
-    def _some(self, piece: Piece, limit: float, threads: int) -> Piece:
-        """Return as much of a piece as fits, and leave the rest for later."""
-        if piece.branches:
-            return piece
-        start, stop = piece.start, piece.stop
-        if not self._fits(piece, limit, threads):
-            each = self._cost(start, start + 1)
-            size = max(1, int(limit / each)) if each else self._probe(threads)
-            middle = min(stop, start + size)
-            if middle < stop:
-                self._stack.append(Piece(piece.branch, middle, stop, piece.base))
-            stop = middle
-        return Piece(piece.branch, start, stop, piece.base)
-
-    def _start(self, piece: Piece) -> Piece:
-        if piece.node is not None and piece.branch is None:
-            self.sides.making.add(piece.node)
-        elif piece.node is not None and piece.branch is not None:
+    def _start(self, piece: Piece, lane: Lane) -> Piece:
+        if piece.branch is None:
+            self.sides.making |= piece.makes.keys()
+        elif piece.makes:
             self._opening.add(piece.branch)
         seconds = self._seconds(piece) or 0.0
         self._running += seconds
         self._remaining -= seconds
-        return replace(piece, seconds=seconds)
-
-    def _fits(self, item: Branch | Piece, limit: float, threads: int) -> bool:
-        return self._fit(item.stop - item.start, self._seconds(item), limit, threads)
-
-    def _fit(self, entries: int, cost: float | None, limit: float, threads: int) -> bool:
-        if entries <= 1:
-            return True
-        return cost <= limit if cost is not None else entries <= self._probe(threads)
-
-    def _probe(self, threads: int) -> int:
-        return max(1, min(PROBE, len(self.entries) // (ROUNDS * threads)))
-
-    def _limit(self, threads: int) -> float:
-        remaining = self._running + max(0.0, self._remaining)
-        wide = PER_THREAD * threads
-        shortest, longest = max(SHORTEST, wide / PART), max(LONGEST, wide)
-        return min(longest, max(shortest, remaining / (ROUNDS * threads)))
+        lane.out += 1
+        return replace(piece, seconds=seconds, lane=lane)
 
     # -- what it costs
 
-    def _seconds(self, item: Branch | Piece) -> float | None:
+    def _room(self, threads: int) -> Room:
+        remaining = self._running + max(0.0, self._remaining)
+        wide = PER_THREAD * threads
+        shortest, longest = max(SHORTEST, wide / PART), max(LONGEST, wide)
+        seconds = min(longest, max(shortest, remaining / (ROUNDS * threads)))
+        return Room(seconds, max(1, min(PROBE, len(self.entries) // (ROUNDS * threads))))
+
+    def _seconds(self, item: Item) -> float | None:
         """Estimate the seconds of a piece of work; None if a step is unknown."""
-        if isinstance(item, Piece) and item.node is not None:
-            known = self._kind_seconds[self.plan.nodes[item.node].kind]
-            return None if np.isnan(known) else float(known)
-        cost, nodes = self._cost(item.start, item.stop), _nodes(item)
-        if cost is None or nodes is None:
-            return cost
-        first, last = nodes
-        if self._unknown_nodes[last] > self._unknown_nodes[first]:
-            return None
-        return cost + float(self._node_costs[last] - self._node_costs[first])
+        if isinstance(item, Piece) and item.makes:
+            each = [self._estimates.kind(self.plan.nodes[number].kind) for number in item.makes]
+            return None if None in each else sum(seconds or 0.0 for seconds in each)
+        entries = self._estimates.entries(item.start, item.stop)
+        nodes = self._estimates.nodes(*item.unmade)
+        return None if entries is None or nodes is None else entries + nodes
 
-    def _cost(self, start: int, stop: int) -> float | None:
-        """Estimate the seconds of a range of entries, without what is shared above them."""
-        if self._unknown[stop] > self._unknown[start]:
-            return None
-        return float(self._costs[stop] - self._costs[start])
-
-    def _refresh(self) -> None:
-        """Estimate anew, when enough was learned since the last time."""
-        news = self.durations.learned - self._learned
-        if self._learned >= 0 and news <= self.durations.learned // 20:
-            return
-        self._learned = self.durations.learned
-        seconds = self._kind_seconds = self.durations.estimates()
-        costs = seconds[self._entry_kinds] if self.entries else np.zeros(0)
-        beside = [self.plan.nodes[n].kind for n in self.sides]
-        np.add.at(costs, self._beside_at, seconds[beside])
-        self._costs, self._unknown = _sums(costs)
-        self._node_costs, self._unknown_nodes = _sums(seconds[self._spine_kinds])
-        self._remaining = sum(
-            self._seconds(item) or 0.0
-            for item in (*self._stack, *self._pool, *self._parked, *self._opening)
-            if not isinstance(item, int)
-        )
+    def _survey(self) -> None:
+        """Look again at what remains, and what is longest."""
+        items = [item for lane in (*self._lanes, *self._pool) for item in lane.items]
+        self._remaining = sum(self._seconds(item) or 0.0 for item in (*items, *self._opening))
         self._sort_pool()
 
     def _sort_pool(self) -> None:
         """Put the longest last, where it is taken from: short ones fill up the end."""
 
-        def seconds(branch: Branch) -> float:
-            cost = self._seconds(branch)
-            return np.inf if cost is None else cost
+        def seconds(lane: Lane) -> float:
+            each = [self._seconds(item) for item in lane.items]
+            return np.inf if None in each else sum(one or 0.0 for one in each)
 
         self._pool.sort(key=seconds)
 
-    # -- the forest
 
-    def _forest(self) -> list[Branch]:
-        roots: list[Branch] = []
-        open_: list[Branch] = []
-        keys: list[object] = []
-        spine: list[int] = []
-        for place, entry in enumerate(self.entries):
-            root: object = (entry.fold, entry.setup) if isinstance(entry, Cell) else "calls"
-            path = [root, *(entry.path if isinstance(entry, Cell) else ())]
-            common = 0
-            while common < min(len(path), len(keys)) and path[common] == keys[common]:
-                common += 1
-            for branch in open_[common:]:
-                branch.stop, branch.nodes = place, (branch.nodes[0], len(spine))
-            del open_[common:]
-            keys = path
-            for depth in range(common, len(path)):
-                node = path[depth]
-                parent = open_[-1] if open_ else None
-                branch = Branch(node if isinstance(node, int) else None, parent, depth, place)
-                branch.nodes = (len(spine), len(spine))
-                if isinstance(node, int):
-                    spine.append(self.plan.nodes[node].kind)
-                (parent.children if parent else roots).append(branch)
-                open_.append(branch)
-                if branch.node is not None:
-                    self._branches[branch.node] = branch
-            open_[-1].direct += 1
-        for branch in open_:
-            branch.stop, branch.nodes = len(self.entries), (branch.nodes[0], len(spine))
-        self._spine_kinds = np.array(spine, dtype=np.intp)
-        for branch in self._branches.values():
-            branch.left = branch.stop - branch.start
-        return roots
-
-
-def _sums(costs: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.int_]]:
-    """Return running sums of costs, and of how many are unknown."""
-    unknown = np.isnan(costs)
-    known = np.where(unknown, 0.0, costs)
-    return np.concatenate([[0.0], np.cumsum(known)]), np.concatenate([[0], np.cumsum(unknown)])
-
-
-def _base(branch: Branch | None) -> int | None:
-    """Return the nearest made node at or above a branch."""
-    while branch is not None:
-        if branch.made:
-            return branch.node
-        branch = branch.parent
-    return None
-
-
-def _open(branch: Branch) -> int:
-    """Return the number of entries below a branch that no made node below it serves."""
-    return branch.direct + sum(_open(child) for child in branch.children if not child.made)
-
-
-def _making(branch: Branch, keep: frozenset[int]) -> Piece:
-    """Make the node below which the branch first divides; those before it come along."""
-    while branch.direct == 0 and len(branch.children) == 1 and branch.node not in keep:
-        branch = branch.children[0]
-    return Piece(branch, branch.start, branch.stop, _base(branch), node=branch.node)
-
-
-def _follows(branch: Branch, other: Branch | Piece | int) -> bool:
-    """Tell whether another branch follows on one, and can go the same way."""
-    return (
-        isinstance(other, Branch)
-        and other.parent is branch.parent is not None
-        and other.start == branch.stop
-        and not branch.made
-        and not other.made
-    )
-
-
-def _parts(item: Branch | Piece) -> Sequence[Branch | Piece]:
-    """Return the branches of a piece that has several, the first one last."""
-    return item.branches[::-1] if isinstance(item, Piece) and item.branches else (item,)
-
-
-def _branch(item: Branch | Piece) -> Branch | None:
-    return item if isinstance(item, Branch) else item.branch
-
-
-def _nodes(item: Branch | Piece) -> tuple[int, int] | None:
-    """Return the range of the forest's nodes that are still to be made for whole branches."""
-    if isinstance(item, Piece) and item.branches:
-        return item.branches[0].nodes[0], item.branches[-1].nodes[1]
-    branch = _branch(item)
-    if branch is None or (item.start, item.stop) != (branch.start, branch.stop):
-        return None
-    first, last = branch.nodes
-    return first + branch.made, last
-
-
-def _partial(piece: Piece) -> bool:
-    """Tell whether a piece is less than its branch."""
-    branch = piece.branch
-    if branch is None:
-        return True
-    return not piece.make and (piece.start, piece.stop) != (branch.start, branch.stop)
-
-
-def _unmade(item: Branch | Piece) -> Branch | Piece:
-    if isinstance(item, Piece) and item.make and item.branch is not None:
-        return item.branch
-    return item if isinstance(item, Branch) else replace(item, base=None, needs=())
+def _parts(item: Item) -> Sequence[Item]:
+    return item.parts if isinstance(item, Piece) else (item,)

@@ -1,4 +1,4 @@
-"""What runs on a worker, or in this process: a task of some cells, some calls, or one node.
+"""What runs on a worker, or in this process: a task of some cells, some calls, or some nodes.
 
 A task is self-contained: whatever nodes its cells need and were not given, it makes. So splitting
 the work differently never changes a result, only what is made twice; `schedule` sees to it that
@@ -35,12 +35,15 @@ class Bundle:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Task:
-    """Cells to run (or calls), or a node to make; `nodes` are those that its cells pass."""
+    """Cells to run (or calls); `nodes` are those that its cells pass.
+
+    Or nodes to make, ``until[i]`` on the way of ``cells[i]``.
+    """
 
     cells: tuple[Cell, ...] = ()
     calls: tuple[Call, ...] = ()
     nodes: dict[int, Node] = field(default_factory=dict)
-    until: int | None = None
+    until: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,24 +165,41 @@ def make(
     splits: Splits | None = None,
     nested: Callable[[], Any] = nullcontext,
 ) -> tuple[dict[int, Made], Outcome]:
-    """Make the node ``task.until``; return it, what its cells need besides, and the outcome."""
-    cell, number = task.cells[0], task.until
-    assert number is not None
+    """Make the nodes ``task.until``; return them, what their cells need besides, the outcome."""
     store = _store(task, given, splits)
     outcome = Outcome()
     warned: list[warnings.WarningMessage] = []
+    made: dict[int, Made] = {}
+    with nested():
+        for cell, number in zip(task.cells, task.until, strict=True):
+            found = _make(cell, number, task, bundle, data, store, warned)
+            made = {**found, **made, number: found[number]}
+            if found[number].transformer is not None:
+                outcome.nbytes = sum(one.nbytes for one in found.values())
+    _account(outcome, store, warned)
+    return made, outcome
+
+
+def _make(
+    cell: Cell,
+    number: int,
+    task: Task,
+    bundle: Bundle,
+    data: Mapping[int, Any],
+    store: Store,
+    warned: list[warnings.WarningMessage],
+) -> dict[int, Made]:
+    """Make a node on the way of a cell; return it with those that are needed with it."""
     before = cell.path[: cell.path.index(number)] if number in cell.path else ()
     if not any(store.made[n].not_shared for n in before if n in store.made):
         try:
-            with nested():
-                _in_setup(cell, bundle, data, store, until=number, warned=warned)
+            _in_setup(cell, bundle, data, store, until=number, warned=warned)
         except Reached:
             pass
         except Exception as error:  # the cells will meet it again, and treat it as theirs
             store.made.setdefault(number, Made(error=error, trace=error.__traceback__))
     failed = next((store.made[n] for n in before if n in store.made and store.made[n].error), None)
     store.made.setdefault(number, failed or Made(not_shared=True))
-    _account(outcome, store, warned)
     # a family is needed for what is derived from it only; that needs its training rows too
     kept = [n for n in before if n in store.made and task.nodes[n].role != "family"]
     source = task.nodes[number].parent if task.nodes[number].role == "family" else None
@@ -188,9 +208,7 @@ def make(
         for n in kept
     }
     made[number] = store.made[number].portable()
-    if made[number].transformer is not None:
-        outcome.nbytes = sum(one.nbytes for one in made.values())
-    return made, outcome
+    return made
 
 
 def _store(task: Task, given: Mapping[int, Made] | None, splits: Splits | None) -> Store:

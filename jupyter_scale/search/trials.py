@@ -39,8 +39,8 @@ class Trials:
         self._careful = 0
         self._piece: Piece | None = None
         self._since = 0.0
-        self._tried: Counter[tuple[int, int, int | None]] = Counter()
-        self._guilty: Counter[tuple[int, int, int | None]] = Counter()
+        self._tried: Counter[tuple[int, ...]] = Counter()
+        self._guilty: Counter[tuple[int, ...]] = Counter()
 
     def __bool__(self) -> bool:
         """Tell whether the next piece is to be tried alone."""
@@ -87,7 +87,7 @@ class Trials:
 
     def convicted(self, piece: Piece, key: Any) -> bool:
         """Judge a piece whose task `key` has ended its workers while it was alone."""
-        suspect = (piece.start, piece.stop, piece.node)
+        suspect = (piece.start, piece.stop, *piece.makes)
         others = any(key not in keys for keys in self._lost())
         self._tried[suspect] += 1
         self._guilty[suspect] += not others
@@ -96,8 +96,9 @@ class Trials:
 
 def divided(piece: Piece) -> Sequence[Piece]:
     """Return the parts of a suspected piece; a node to be made has none."""
-    if piece.make:
-        return [piece]
+    if piece.makes:
+        each = piece.seconds / len(piece.makes)
+        return [replace(piece, makes={n: at}, seconds=each) for n, at in piece.makes.items()]
     size = -(-(piece.stop - piece.start) // PARTS)
     starts = range(piece.start, piece.stop, size)
     return [

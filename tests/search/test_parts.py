@@ -163,7 +163,7 @@ def test_a_made_node_carries_nothing_of_the_run_that_made_it(
     cell = plan.cells[0]
     for number in plan.nodes_of(cell):
         nodes = {n: plan.nodes[n] for n in plan.nodes_of(cell)}
-        task = tasks.Task((cell,), (), nodes, until=number)
+        task = tasks.Task((cell,), (), nodes, until=(number,))
         made, _ = tasks.make(task, bundle, dict(enumerate(plan.data)))
         looked_at += made[number].transformer is not None
         assert b"jupyter_scale.search.answers" not in pickle.dumps(made)

@@ -119,12 +119,13 @@ class Simulation:
         given = {piece.base, *piece.needs} - {None}
         assert given <= self.held, "what it is given is not there"
         have = {*path_to(self.plan, piece.base), *piece.needs}
-        if piece.node is not None:
-            cell = entries[0]
-            assert isinstance(cell, Cell)
-            above = cell.path[: cell.path.index(piece.node)] if piece.node in cell.path else ()
-            self.make([*above, piece.node], have)
-            self.held.add(piece.node)
+        if piece.makes:
+            for node, place in piece.makes.items():
+                cell = self.schedule.entries[place]
+                assert isinstance(cell, Cell)
+                above = cell.path[: cell.path.index(node)] if node in cell.path else ()
+                self.make([*above, node], have)
+                self.held.add(node)
             self.most_held = max(self.most_held, len(self.held))
             self.held -= set(self.schedule.made(piece))
             return
@@ -204,11 +205,11 @@ def test_a_side_that_cannot_be_made_is_left_to_those_who_ask() -> None:
     while not schedule.finished:
         piece = schedule.next(threads=2)
         assert piece is not None
-        if piece.node is not None and piece.branch is None and not refused:
-            refused.add(piece.node)
+        if piece.makes and piece.branch is None and not refused:
+            refused.update(piece.makes)
             schedule.unmakable(piece)
             continue
-        assert not refused & {piece.node}
+        assert refused.isdisjoint(piece.makes)
         simulation.finish(piece)
     assert refused
     assert sorted(simulation.scored) == [cell.number for cell in work.cells]
@@ -240,7 +241,7 @@ def test_what_an_earlier_round_has_made_is_not_made_again(
     simulation = Simulation(work, threads=2, seed=seed, keep=nodes, had=had, losses=losses)
     simulation.run()
     assert sorted(simulation.scored) == [cell.number for cell in work.cells]
-    makings = [piece.node for piece in simulation.pieces if piece.make]
+    makings = [node for piece in simulation.pieces for node in piece.makes]
     if not losses:
         covered = {n for n in nodes if all(had & set(path) for path in below(work, n))} | had
         assert sorted(simulation.fitted) == sorted(set(nodes) - covered)
@@ -257,7 +258,7 @@ def below(plan: Plan, node: int) -> list[tuple[int, ...]]:
 def test_pieces_stay_short_and_shrink_towards_the_end() -> None:
     simulation = Simulation(plan(outer=3, middle=3, leaves=40, folds=4), threads=2, seed=0)
     simulation.run()
-    known = [piece.seconds for piece in simulation.pieces if piece.seconds and not piece.make]
+    known = [piece.seconds for piece in simulation.pieces if piece.seconds and not piece.makes]
     assert max(known) <= LONGEST + 1.6, "a piece is at most a fit longer than it should be"
     assert np.mean(known[-6:]) < np.mean(known[:6])
 
