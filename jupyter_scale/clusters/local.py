@@ -34,7 +34,7 @@ from distributed import (
 )
 
 from jupyter_scale.clusters.limits import ClusterError, Size
-from jupyter_scale.clusters.tuning import settings
+from jupyter_scale.clusters.tuning import overdue, settings
 
 # A restarted worker is back in about 3 s on a slow machine.
 PATIENCE = 20.0
@@ -81,6 +81,8 @@ class _Nanny(Nanny):
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
+        for environment in (self.pre_spawn_env, self.env):
+            environment.update(overdue())
         # `silence_logs` ends with the Worker object; what its process says while it
         # exits would still reach the notebook.
         self.pre_spawn_env["DASK_LOGGING__DISTRIBUTED"] = "critical"

@@ -7,13 +7,14 @@ from the system anew. A setting that the user has changed stays the user's.
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import dask
 
 from jupyter_scale.clusters.limits import Size
 
-__all__ = ["settings"]
+__all__ = ["overdue", "settings"]
 
 ENVIRONMENT = "distributed.nanny.pre-spawn-environ"
 QUIET = {
@@ -36,7 +37,7 @@ def settings(size: Size) -> dict[str, Any]:
     ...     list(settings(Size(workers=2, threads=1, memory=2**30)))[:2]
     ['distributed.admin.tick.interval', 'distributed.scheduler.work-stealing-interval']
     """
-    shipped = dask.config.merge(*dask.config.defaults)
+    shipped = _shipped()
 
     def untouched(key: str) -> bool:
         return bool(dask.config.get(key, None) == dask.config.get(key, None, config=shipped))
@@ -45,6 +46,24 @@ def settings(size: Size) -> dict[str, Any]:
     if untouched(ENVIRONMENT):
         found[ENVIRONMENT] = {**dask.config.get(ENVIRONMENT, {}), **allocator(size)}
     return found
+
+
+def overdue() -> dict[str, str]:
+    """Return variables of workers as configured, where this process's environment has Dask's.
+
+    A nanny leaves in it what it gives its worker, and the next one takes that for the user's wish.
+    """
+    shipped = dask.config.get(ENVIRONMENT, {}, config=_shipped())
+    configured = dask.config.get(ENVIRONMENT, {})
+    return {
+        name: str(configured[name])
+        for name, value in shipped.items()
+        if configured.get(name) is not None and os.environ.get(name) == str(value)
+    }
+
+
+def _shipped() -> dict[str, Any]:
+    return dask.config.merge(*dask.config.defaults)
 
 
 def allocator(size: Size) -> dict[str, int]:

@@ -44,3 +44,18 @@ def test_the_workers_have_it_and_this_process_has_not() -> None:
     finally:
         cluster.close()
     assert (dask.config.get(interval), dict(os.environ)) == before
+
+
+@pytest.mark.parametrize(("mine", "theirs"), [("65536", str(2**27)), ("7", "7")])
+def test_what_a_plain_cluster_left_behind_is_not_the_users_wish(
+    mine: str, theirs: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shipped = dask.config.merge(*dask.config.defaults)
+    assert dask.config.get(ENVIRONMENT, config=shipped)["MALLOC_TRIM_THRESHOLD_"] == 65536
+    monkeypatch.setenv("MALLOC_TRIM_THRESHOLD_", mine)
+    cluster = Cluster(fit_size(1, memory="1GiB"))
+    try:
+        assert cluster.client.submit(os.getenv, "MALLOC_TRIM_THRESHOLD_").result() == theirs
+    finally:
+        cluster.close()
+    assert os.environ["MALLOC_TRIM_THRESHOLD_"] == mine
