@@ -41,7 +41,7 @@ from jupyter_scale.search.results import Results
 from jupyter_scale.search.schedule import Piece, Schedule
 from jupyter_scale.search.sending import Sent, Shared
 from jupyter_scale.search.tasks import Bundle, Outcome, Task
-from jupyter_scale.search.trials import Trials, divided
+from jupyter_scale.search.trials import Trials
 from jupyter_scale.search.window import Window
 
 __all__ = ["Cluster", "SchedulerLost", "WorkerLost", "run_here"]
@@ -455,7 +455,7 @@ class _Run:
         back = [piece]
         if self.trials.tries(piece) and not isinstance(error, Elsewhere):
             # nothing else was under way when the data went with their workers
-            back = list(divided(piece))
+            back = self.schedule.divided(piece)
             lost = isinstance(error, KilledWorker) or not self.trials.harmless
             if len(back) == 1 and lost and self.trials.convicted(piece, key):
                 self._fail(piece, error)
@@ -474,7 +474,7 @@ class _Run:
 
     def _isolate(self, piece: Piece, error: BaseException, key: Any) -> None:
         """Find the candidate that ends its workers, and fail that one only."""
-        parts = divided(piece)
+        parts = self.schedule.divided(piece)
         if self.trials.tries(piece) and len(parts) == 1 and self.trials.convicted(piece, key):
             self._fail(piece, error)
         else:

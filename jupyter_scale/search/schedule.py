@@ -29,6 +29,7 @@ PER_THREAD = 0.03  # seconds for each thread, if that is more: the scheduler's t
 PART = 4  # of such a longest task, at the end
 ROUNDS = 3  # pieces that each thread should still get from what remains
 PROBE = 8  # cells in a piece while their duration is unknown
+PARTS = 16  # of a piece that is suspected of ending its workers
 AHEAD = 2  # pieces of a lane that may be under way before another lane is asked
 
 
@@ -172,6 +173,23 @@ class Schedule:
             self.sides.making.discard(number)
             self.sides.unmakable(number)
         self._unpark()
+
+    def divided(self, piece: Piece) -> list[Piece]:
+        """Return the parts of a piece under way: single nodes, or fewer entries."""
+        if piece.makes:
+            each = piece.seconds / len(piece.makes)
+            return [replace(piece, makes={n: at}, seconds=each) for n, at in piece.makes.items()]
+        size = -(-(piece.stop - piece.start) // PARTS)
+        starts = range(piece.start, piece.stop, size)
+        each = piece.seconds / len(starts)
+        parts = [
+            replace(piece, start=at, stop=min(at + size, piece.stop), seconds=each, branches=())
+            for at in starts
+        ]
+        made = self.sides.made  # a part asks for some of them only, and lets the others go
+        return [
+            replace(part, needs=tuple(n for n in self._wanted(part) if n in made)) for part in parts
+        ]
 
     def again(self, pieces: Sequence[Piece]) -> None:
         """Take back pieces that were lost, and every made node with them."""

@@ -7,17 +7,14 @@ under way, and only by the losses of workers that had to do with it.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from jupyter_scale.search.failing import Removal
 from jupyter_scale.search.schedule import Piece
 
-__all__ = ["Trials", "divided"]
+__all__ = ["Trials"]
 
-PARTS = 16
-"""Into so many parts a suspected piece is divided."""
 VERDICTS = 2
 """Trials that must find a candidate guilty."""
 MOST = 12
@@ -92,22 +89,3 @@ class Trials:
         self._tried[suspect] += 1
         self._guilty[suspect] += not others
         return self._guilty[suspect] >= VERDICTS or self._tried[suspect] >= MOST
-
-
-def divided(piece: Piece) -> Sequence[Piece]:
-    """Return the parts of a suspected piece; a node to be made has none."""
-    if piece.makes:
-        each = piece.seconds / len(piece.makes)
-        return [replace(piece, makes={n: at}, seconds=each) for n, at in piece.makes.items()]
-    size = -(-(piece.stop - piece.start) // PARTS)
-    starts = range(piece.start, piece.stop, size)
-    return [
-        replace(
-            piece,
-            start=start,
-            stop=min(start + size, piece.stop),
-            seconds=piece.seconds / len(starts),
-            branches=(),
-        )
-        for start in starts
-    ]

@@ -27,8 +27,8 @@ from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin
 from sklearn.datasets import make_classification
 from sklearn.exceptions import FitFailedWarning
 from sklearn.model_selection import GridSearchCV
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.pipeline import FeatureUnion, make_pipeline
+from sklearn.preprocessing import MinMaxScaler, StandardScaler
 from sklearn.svm import SVC
 from workers import two_workers
 
@@ -229,6 +229,37 @@ def test_a_step_that_ends_its_workers_fails_what_needs_it(fragile: Client) -> No
         3
     ] * 40
     assert failed.sum() == 40
+    assert any("ended every worker that tried it" in str(w.message) for w in caught)
+
+
+class FatalRows(FatalStep):
+    def fit(self, X: Any, y: Any) -> FatalRows:
+        if len(X) == 50:
+            super().fit(X, y)
+        return self
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_a_part_that_ends_its_workers_takes_none_of_those_with_it(fragile: Client) -> None:
+    folds = [(np.arange(train), np.arange(60, 120)) for train in (60, 60, 50)]
+    union = FeatureUnion([("fatal", FatalRows()), ("range", MinMaxScaler())])
+    fatal = GridSearchCV(
+        make_pipeline(union, SVC()),
+        {
+            "featureunion__fatal__value": [1, 3],
+            "featureunion__range__feature_range": [(0, 1), (0, 2)],
+        },
+        cv=folds,
+        refit=False,
+    )
+    with merged(fragile), pytest.warns((FitFailedWarning, UserWarning)) as caught:
+        fatal.fit(X, y)
+    results = fatal.cv_results_
+    scores = np.array([results[f"split{fold}_test_score"] for fold in range(3)])
+    values = [params["featureunion__fatal__value"] for params in results["params"]]
+    expected = np.array([[False] * 4, [False] * 4, [value == 3 for value in values]])
+    np.testing.assert_array_equal(np.isnan(scores), expected)
     assert any("ended every worker that tried it" in str(w.message) for w in caught)
 
 

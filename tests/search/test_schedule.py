@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
@@ -279,3 +280,37 @@ def test_small_branches_side_by_side_are_one_piece() -> None:
         assert sorted(simulation.fitted) == list(range(len(work.nodes)))
     assert len(quick.pieces) < len(slow.pieces) / 4
     assert max(len(piece.branches) for piece in quick.pieces) >= 4
+
+
+def test_what_stands_beside_a_tree_is_made_together() -> None:
+    work = branched(1, 3, 2, 4, folds=6)
+    simulation = Simulation(work, threads=2, seed=0, speed=100)
+    simulation.run()
+    beside = [piece for piece in simulation.pieces if piece.makes and piece.branch is None]
+    assert max(len(piece.makes) for piece in beside) >= 3
+    slow = Simulation(work, threads=2, seed=0)
+    slow.run()
+    alone = [piece for piece in slow.pieces if piece.makes and piece.branch is None]
+    assert all(len(piece.makes) == 1 for piece in alone[:4]), "its duration is not known yet"
+    for one in (simulation, slow):
+        fitted = [n for n in one.fitted if work.nodes[n].role != "columns"]
+        assert len(fitted) == len(set(fitted))
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_each_thread_goes_down_a_tree_of_its_own(threads: int) -> None:
+    work = branched(1, 3, 2, 12, folds=12)
+    simulation = Simulation(work, threads=threads, seed=0)
+    schedule, under_way = simulation.schedule, list[Piece]()
+    folds = [entry.fold for entry in schedule.entries if isinstance(entry, Cell)]
+    left, begun, most = Counter(folds), set[int](), 0
+    while not schedule.finished:
+        while len(under_way) < 2 * threads and (piece := schedule.next(threads=threads)):
+            under_way.append(piece)
+            begun.add(folds[piece.start])
+        most = max(most, len(begun))
+        piece = under_way.pop(0)
+        simulation.finish(piece)
+        left.subtract([] if piece.makes else folds[piece.start : piece.stop])
+        begun = {fold for fold in begun if left[fold]}
+    assert threads <= most <= 2 * threads, "no more are begun than fill the window"
