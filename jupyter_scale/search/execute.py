@@ -12,7 +12,6 @@ from __future__ import annotations
 import math
 import time
 import warnings
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, Protocol
@@ -42,15 +41,13 @@ from jupyter_scale.search.schedule import Piece, Schedule
 from jupyter_scale.search.sending import Sent, Shared
 from jupyter_scale.search.tasks import Bundle, Outcome, Task
 from jupyter_scale.search.trials import Trials
+from jupyter_scale.search.waiting import Waiting
 from jupyter_scale.search.window import Window
 
 __all__ = ["Cluster", "SchedulerLost", "WorkerLost", "run_here"]
 
 LOSSES = 12
 """So often the data may be lost while nothing at all is done."""
-OFTEN = 2
-"""Times that a piece may find its worker without the data: then it brings them. One that ends its
-workers would otherwise be sent on for ever."""
 MOMENT = 0.05  # seconds
 ALONE = 60  # seconds without a worker
 
@@ -103,7 +100,6 @@ class Cluster:
         self._nested = nested
         self._asked = 0.0
         self._seen = time.monotonic()
-        self._threads = 0
         self._workers: Mapping[str, int] = {}
 
     def __str__(self) -> str:
@@ -119,9 +115,8 @@ class Cluster:
         """Threads of all workers now; 1 while there is none yet."""
         if time.monotonic() - self._asked > 1:
             self._workers = self.client.nthreads()
-            self._threads = sum(self._workers.values())
             self._asked = time.monotonic()
-            if self._threads:
+            if self._workers:
                 self._seen = self._asked
             elif self._asked - self._seen > ALONE:
                 self._seen = math.inf  # said once
@@ -129,7 +124,7 @@ class Cluster:
                     f"the cluster has had no worker for {ALONE} s: the search waits for one",
                     stacklevel=2,
                 )
-        return max(1, self._threads)
+        return max(1, sum(self._workers.values()))
 
     @property
     def workers(self) -> Mapping[str, int]:
@@ -206,9 +201,7 @@ class _Run:
         self.made: dict[int, Future[Any]] = {}
         self.under_way: dict[Future[Any], Piece] = {}
         self.results = Results(self.client)
-        # pieces that wait for data on their way to a worker, and how often each has
-        self.awaiting: dict[Future[Any], list[Piece]] = {}
-        self.supplied: Counter[Piece] = Counter()
+        self.waiting = Waiting(self.shared, self.results)
         self.failures: list[Outcome] = []
         self.trials = Trials(partial(_removals, self.client))
         self.losses = 0
@@ -245,7 +238,7 @@ class _Run:
                 self.client.cancel(futures, reason="the search has ended", msg=None)
             # whoever still knows this run, as a traceback does, holds nothing on the workers
             self.under_way.clear()
-            self.awaiting.clear()
+            self.waiting.clear()
             self.made.clear()
             if self.kept is not None:
                 self.kept.found.clear()
@@ -301,7 +294,7 @@ class _Run:
         def following() -> Piece | None:
             return self.schedule.next(threads=threads)
 
-        while len(self.under_way) + sum(map(len, self.awaiting.values())) < most:
+        while len(self._out) < most:
             piece = self.trials.next(following) if alone else following()
             if piece is None:
                 return
@@ -348,17 +341,10 @@ class _Run:
             number = piece.given[place]
             if self.made[number].status != "pending":  # or another piece has seen to it
                 self._make({number: self._place(number, piece)}, (), self.shared.everything())
-        self.supplied[piece] += 1
-        if self.supplied[piece] > OFTEN:
+        if self.waiting.often(piece):
             self._submit(piece, self.shared.everything())
-            return
-        future = self.shared.supply(missing)
-        if future is None or future.done():
+        elif not self.waiting.add(piece, missing):
             self._submit(piece)
-            return
-        if future not in self.awaiting:
-            self.results.add(future)
-        self.awaiting.setdefault(future, []).append(piece)
 
     def _label(self, makes: Mapping[int, int]) -> str:
         """Return the step of the last of some nodes: those before it may be on its way."""
@@ -375,14 +361,13 @@ class _Run:
 
     def _arrived(self, future: Future[Any]) -> None:
         """Send the pieces that have waited for some data, which are there or never will be."""
-        for piece in self.awaiting.pop(future, ()):
+        for piece in self.waiting.arrived(future):
             self._submit(piece)
 
     @property
     def _out(self) -> list[Piece]:
         """The pieces that are under way, or wait for their data."""
-        waiting = [piece for pieces in self.awaiting.values() for piece in pieces]
-        return [*self.under_way.values(), *waiting]
+        return [*self.under_way.values(), *self.waiting.pieces]
 
     def _send(
         self,
@@ -465,7 +450,7 @@ class _Run:
         self.schedule.again(back)
         self.client.cancel([*self.under_way, *self.made.values()], msg=None)
         self.under_way.clear()
-        self.awaiting.clear()
+        self.waiting.clear()
         self.made.clear()
         self.results.forget()
         self.sent.lost()
@@ -483,7 +468,7 @@ class _Run:
     def _cleared(self, piece: Piece) -> None:
         """Note that something was done: the workers live."""
         self.losses = 0
-        self.supplied.pop(piece, None)
+        self.waiting.cleared(piece)
         self.trials.cleared(piece)
 
     def _fail(self, piece: Piece, error: BaseException | None) -> None:
