@@ -81,8 +81,9 @@ class _Nanny(Nanny):
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        for environment in (self.pre_spawn_env, self.env):
-            environment.update(overdue())
+        configured = overdue()
+        self.pre_spawn_env.update(configured)
+        self.env.update(configured)
         # `silence_logs` ends with the Worker object; what its process says while it
         # exits would still reach the notebook.
         self.pre_spawn_env["DASK_LOGGING__DISTRIBUTED"] = "critical"

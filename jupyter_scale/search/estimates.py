@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,15 +18,15 @@ class Estimates:
     Parameters
     ----------
     durations : Durations
-    entries, nodes : ndarray of int
+    entries, nodes : sequence of int
         Kinds of the entries, and of the forest's nodes, in the order of the schedule.
-    beside, places : ndarray of int
+    beside, places : sequence of int
         Kinds of the nodes beside the forest, and the first place where each is needed.
 
     Examples
     --------
     >>> durations = Durations(["fit", "score"])
-    >>> estimates = Estimates(durations, *map(np.array, ([1, 1], [0], [], [])))
+    >>> estimates = Estimates(durations, [1, 1], [0], [], [])
     >>> durations.learn(1, 2.0)
     >>> estimates.refresh(), estimates.entries(0, 2), estimates.nodes(0, 1)
     (True, 4.0, None)
@@ -35,14 +35,14 @@ class Estimates:
     def __init__(
         self,
         durations: Durations,
-        entries: NDArray[Any],
-        nodes: NDArray[Any],
-        beside: NDArray[Any],
-        places: NDArray[Any],
+        entries: Sequence[int],
+        nodes: Sequence[int],
+        beside: Sequence[int],
+        places: Sequence[int],
     ) -> None:
         self._durations = durations
-        self._kinds = entries, nodes, beside
-        self._places = places
+        self._kinds = [np.array(kinds, dtype=np.intp) for kinds in (entries, nodes, beside)]
+        self._places = np.array(places, dtype=np.intp)
         self._learned = -1
 
     def refresh(self) -> bool:
@@ -51,10 +51,10 @@ class Estimates:
         if self._learned >= 0 and news <= self._durations.learned // 20:
             return False
         self._learned = self._durations.learned
-        entries, nodes, beside = (kinds.astype(np.intp) for kinds in self._kinds)
+        entries, nodes, beside = self._kinds
         self._seconds = self._durations.estimates()
         costs = self._seconds[entries]
-        np.add.at(costs, self._places.astype(np.intp), self._seconds[beside])
+        np.add.at(costs, self._places, self._seconds[beside])
         self._entries, self._nodes = _Sums(costs), _Sums(self._seconds[nodes])
         return True
 

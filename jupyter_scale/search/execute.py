@@ -294,7 +294,7 @@ class _Run:
         def following() -> Piece | None:
             return self.schedule.next(threads=threads)
 
-        while len(self._out) < most:
+        while len(self.under_way) + len(self.waiting) < most:
             piece = self.trials.next(following) if alone else following()
             if piece is None:
                 return
@@ -348,7 +348,7 @@ class _Run:
 
     def _label(self, makes: Mapping[int, int]) -> str:
         """Return the step of the last of some nodes: those before it may be on its way."""
-        return self.plan.nodes[next(reversed(list(makes)))].label
+        return self.plan.nodes[list(makes)[-1]].label
 
     def _place(self, number: int, piece: Piece) -> int:
         """Return the place of an entry of a piece that needs a node."""

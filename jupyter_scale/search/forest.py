@@ -9,8 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-import numpy as np
-
 from jupyter_scale.search.plan import Call, Cell, Plan
 
 __all__ = ["Branch", "Forest", "Item", "Piece"]
@@ -160,20 +158,20 @@ class Forest:
     roots : list of Branch
     branches : dict of int to Branch
         By the number of their node.
-    kinds : ndarray of int, shape (n_nodes,)
+    kinds : list of int
         Kinds of its nodes in the order of the entries.
     """
 
     def __init__(self, entries: Sequence[Cell | Call], plan: Plan) -> None:
         self.roots: list[Branch] = []
         self.branches: dict[int, Branch] = {}
-        kinds: list[int] = []
+        self.kinds: list[int] = []
         open_: list[Branch] = []
         keys: list[object] = []
 
         def close(depth: int, place: int) -> None:
             for branch in open_[depth:]:
-                branch.stop, branch.nodes = place, (branch.nodes[0], len(kinds))
+                branch.stop, branch.nodes = place, (branch.nodes[0], len(self.kinds))
                 branch.left = branch.stop - branch.start
             del open_[depth:]
 
@@ -189,15 +187,14 @@ class Forest:
                 node = path[depth]
                 parent = open_[-1] if open_ else None
                 branch = Branch(node if isinstance(node, int) else None, parent, depth, place)
-                branch.nodes = (len(kinds), len(kinds))
+                branch.nodes = (len(self.kinds), len(self.kinds))
                 (parent.children if parent else self.roots).append(branch)
                 open_.append(branch)
                 if branch.node is not None:
-                    kinds.append(plan.nodes[branch.node].kind)
+                    self.kinds.append(plan.nodes[branch.node].kind)
                     self.branches[branch.node] = branch
             open_[-1].direct += 1
         close(0, len(entries))
-        self.kinds = np.array(kinds, dtype=np.intp)
 
 
 def base_node(branch: Branch | None) -> int | None:

@@ -106,10 +106,10 @@ class Schedule:
         self._branches = forest.branches
         self._estimates = Estimates(
             self.durations,
-            np.array([entry.kind for entry in self.entries], dtype=np.intp),
+            [entry.kind for entry in self.entries],
             forest.kinds,
-            np.array([plan.nodes[number].kind for number in self.sides], dtype=np.intp),
-            np.array([self.sides.first(number) for number in self.sides], dtype=np.intp),
+            [plan.nodes[number].kind for number in self.sides],
+            [self.sides.first(number) for number in self.sides],
         )
         # trees that nothing is made for yet, the longest last; and those that are gone down now
         self._pool = [Lane([root]) for root in reversed(forest.roots)]

@@ -36,6 +36,9 @@ class Waiting:
         self._pieces: dict[Future[Any], list[Piece]] = {}
         self._times: Counter[Piece] = Counter()
 
+    def __len__(self) -> int:
+        return sum(map(len, self._pieces.values()))
+
     @property
     def pieces(self) -> list[Piece]:
         return [piece for pieces in self._pieces.values() for piece in pieces]
