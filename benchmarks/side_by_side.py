@@ -35,8 +35,7 @@ from sklearn.model_selection import GridSearchCV
 from threadpoolctl import threadpool_limits
 
 import jupyter_scale
-from jupyter_scale.clusters import local
-from jupyter_scale.clusters.limits import fit_size
+from jupyter_scale import clusters
 
 if TYPE_CHECKING:
     from recipes import Recipe
@@ -200,11 +199,11 @@ def local_cluster(workers: int, *, threads: int = 1) -> Iterator[Client]:
 
     Each worker has one BLAS thread.
     """
-    cluster = local.Cluster(fit_size(workers, threads))
+    cluster = clusters.start("local", clusters.Wish(workers=workers, threads=threads))
     try:
         yield cluster.client
     finally:
-        cluster.close()
+        clusters.close()
         get_reusable_executor().shutdown(wait=True)
 
 

@@ -6,25 +6,26 @@ In a notebook, ``%load_ext jupyter_scale`` gives the ``%scale`` and ``%%scale`` 
 
 from __future__ import annotations
 
+from importlib import import_module
 from importlib.metadata import version
-from typing import TYPE_CHECKING
-
-from jupyter_scale.search import (
-    Control,
-    OptunaSearchCV,
-    Plan,
-    PlanOnly,
-    Recorder,
-    Report,
-    Score,
-    SearchReport,
-    SearchStopped,
-    merged,
-    stream,
-)
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
+
+    from jupyter_scale.search import (
+        Control,
+        OptunaSearchCV,
+        Plan,
+        PlanOnly,
+        Recorder,
+        Report,
+        Score,
+        SearchReport,
+        SearchStopped,
+        merged,
+        stream,
+    )
 
 __all__ = [
     "Control",
@@ -43,6 +44,20 @@ __all__ = [
 ]
 
 __version__ = version("jupyter-scale")
+
+
+def __getattr__(name: str) -> Any:
+    # The search brings scikit-learn, which takes a second: a cluster's host, and each of its
+    # workers, start without it.
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    found = getattr(import_module("jupyter_scale.search"), name)
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
 
 
 def load_ipython_extension(ipython: InteractiveShell) -> None:

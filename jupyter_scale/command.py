@@ -17,6 +17,8 @@ from typing import NoReturn
 
 from IPython.core.error import UsageError
 
+from jupyter_scale import clusters
+
 MERGES = ("all", "seeded")
 # What a `%%scale` first line becomes: see cell.py.
 CELL = "cell"
@@ -26,9 +28,38 @@ examples:
   %scale                         status, and the next step
   %scale up                      a local cluster: one worker per CPU
   %scale up --workers 2 --memory 2GiB
+  %scale up slurm --adapt 1 20   a cluster of the profile slurm, as large as the work
+  %scale profiles                the clusters that can be started
+  %scale list                    those that run, also from other notebooks
+  %scale use local-3f2a          work on one of them; an address serves, too
+  %scale to 4                    have 4 workers from now on
   %scale down                    close it
   %%scale                        first line of a cell: run the cell merged
   %%scale --plan                 show what would be fitted, fit nothing
+"""
+_UP_EPILOG = """\
+examples:
+  %scale up
+  %scale up --workers 4 --memory 2GiB
+  %scale up slurm --adapt 1 20
+"""
+_USE_EPILOG = """\
+examples:
+  %scale use local-3f2a
+  %scale use tls://10.0.0.1:8786
+"""
+_PROFILES_EPILOG = """\
+Profiles are part of Dask's configuration, such as ~/.config/dask/jupyter-scale.yaml:
+
+  jupyter-scale:
+    default: hpc
+    profiles:
+      hpc:
+        factory:
+          module: dask_jobqueue
+          class: SLURMCluster
+          kwargs: {cores: 8, memory: 16GiB, queue: normal}
+        adapt: {minimum: 1, maximum: 20}
 """
 _CELL_EPILOG = """\
 examples:
@@ -44,6 +75,12 @@ class Arguments(argparse.Namespace):
 
     command: str | None = None
     help: bool = False
+    name: str | None = None
+    number: int = 0
+    minimum: int = 0
+    maximum: int = 0
+    adapt: list[int] | None = None
+    all: bool = False
     workers: int | None = None
     threads: int | None = None
     memory: str | None = None
@@ -97,23 +134,69 @@ def _new(prog: str, description: str, epilog: str | None = None) -> _Parser:
 
 
 def _build() -> dict[str, _Parser]:
-    up = _new("%scale up", "Start a cluster on this machine: loopback only, encrypted.")
-    up.add_argument(
-        "--workers", type=_whole, metavar="N", help="processes; default: one per usable CPU"
-    )
-    up.add_argument("--threads", type=_whole, metavar="N", help="threads in each; default: 1")
-    up.add_argument(
-        "--memory", metavar="SIZE", help="memory of each, such as 2GiB; default: an equal share"
-    )
     line = _new("%scale", "Run plain scikit-learn on a Dask cluster.", _LINE_EPILOG)
-    line.usage = "%%scale [up | down | help] [-h]"
+    line.usage = "%%scale [up | list | use | to | adapt | down | profiles | help] [-h]"
+    to = _new("%scale to", "Have this many workers from now on, also when some are lost.")
+    to.add_argument("number", type=_whole, metavar="N", help="workers")
+    adapt = _new("%scale adapt", "Grow and shrink with the work from now on.")
+    adapt.add_argument("minimum", type=_whole, metavar="MIN", help="workers that always stay")
+    adapt.add_argument("maximum", type=_whole, metavar="MAX", help="workers at most")
+    for parser in (to, adapt):
+        parser.add_argument("name", nargs="?", metavar="CLUSTER", help="default: the one in use")
+    use = _new("%scale use", "Work on a cluster that runs already.", _USE_EPILOG)
+    use.add_argument(
+        "name", metavar="CLUSTER", help="its id or profile (%%scale list), or a scheduler's address"
+    )
     return {
         "": line,
-        "up": up,
-        "down": _new("%scale down", "Close the cluster of this kernel."),
+        "up": _build_up(),
+        "list": _new("%scale list", "Show your running clusters, also those of other notebooks."),
+        "use": use,
+        "to": to,
+        "adapt": adapt,
+        "down": _build_down(),
+        "profiles": _new(
+            "%scale profiles", "Show the clusters that can be started by name.", _PROFILES_EPILOG
+        ),
         "help": _new("%scale help", "Explain %scale and %%scale."),
         CELL: _build_cell(),
     }
+
+
+def _build_up() -> _Parser:
+    up = _new(
+        "%scale up",
+        "Start a cluster. It goes on when this kernel ends, and closes with the Jupyter server,\n"
+        "when it has nothing to do for long, or by %scale down.",
+        _UP_EPILOG,
+    )
+    up.add_argument("name", nargs="?", metavar="PROFILE", help="see %%scale profiles")
+    many = up.add_mutually_exclusive_group()
+    many.add_argument(
+        "--workers", type=_whole, metavar="N", help="default: the profile's, or one per usable CPU"
+    )
+    many.add_argument(
+        "--adapt",
+        type=_whole,
+        nargs=2,
+        metavar=("MIN", "MAX"),
+        help="grow and shrink with the work",
+    )
+    up.add_argument(
+        "--threads", type=_whole, metavar="N", help="in each worker of this machine; default: 1"
+    )
+    up.add_argument(
+        "--memory", metavar="SIZE", help="of each, such as 2GiB; default: an equal share"
+    )
+    return up
+
+
+def _build_down() -> _Parser:
+    down = _new("%scale down", "Close a cluster: its workers, its scheduler and its ports.")
+    which = down.add_mutually_exclusive_group()
+    which.add_argument("name", nargs="?", metavar="CLUSTER", help="default: the one in use")
+    which.add_argument("--all", action="store_true", help="all of yours on this machine")
+    return down
 
 
 def _build_cell() -> _Parser:
@@ -164,13 +247,25 @@ def parse(line: str, *, cell: bool = False) -> Arguments:
     >>> parse("up --workers 2").workers
     2
     """
-    words = _split(line)
+    return parse_words(_split(line), cell=cell)
+
+
+def parse_words(words: list[str], *, cell: bool = False) -> Arguments:
+    """Parse words that are split already, as a command line's are.
+
+    Raises
+    ------
+    UsageError
+        As `parse` does.
+    """
     command = CELL if cell else ""
     if not cell and words and words[0] in _PARSERS:
         command, words = words[0], words[1:]
     elif not cell and words and not words[0].startswith("-"):
         raise UsageError(_explain("%scale", f"there is no command {words[0]!r}"))
     parser = _PARSERS[command]
+    if {"-h", "--help"} & set(words):
+        return Arguments(command=command or None, help=True)
     arguments, extra = parser.parse_known_args(words, Arguments())
     if extra:
         raise UsageError(_explain(parser.prog, f"unknown argument {extra[0]!r}"))
@@ -250,6 +345,7 @@ def complete(line: str, *, cell: bool = False) -> tuple[str, list[str]]:
     previous = next(
         (a for a in _options(parser) if before and before[-1] in a.option_strings), None
     )
+    words: list[str]
     if previous is not None and previous.nargs != 0:
         words = [str(choice) for choice in previous.choices or ()]
     else:
@@ -261,4 +357,16 @@ def complete(line: str, *, cell: bool = False) -> tuple[str, list[str]]:
         ]
         if not cell and not before:
             words = _COMMANDS + words
+        elif any(action.dest == "name" for action in _options(parser)):
+            words = _names(command) + words
     return word, [name for name in words if name.startswith(word)]
+
+
+def _names(command: str) -> list[str]:
+    """Return what can be named after a command: profiles to start, clusters that run."""
+    try:
+        if command == "up":
+            return list(clusters.profiles())
+        return [connection.id for connection in clusters.connections()]
+    except clusters.ClusterError:
+        return []  # the command itself will say what is wrong

@@ -8,6 +8,7 @@ UsageError, which is one line on the screen and stops "Run all".
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from distributed import Client
@@ -15,7 +16,7 @@ from IPython.core.completer import CompletionContext, SimpleCompletion, context_
 from IPython.core.error import UsageError
 from IPython.core.interactiveshell import InteractiveShell
 
-from jupyter_scale import clusters
+from jupyter_scale import actions, clusters
 from jupyter_scale.cell import Cells
 from jupyter_scale.command import CELL, Arguments, complete, help_text, parse
 
@@ -70,14 +71,10 @@ class Magics:
             print(help_text(arguments.command))
         elif arguments.command == CELL:
             self._enter(parse(line.split(maxsplit=1)[1] if " " in line else "", cell=True))
-        elif arguments.command == "up":
-            print(_up(arguments))
-        elif arguments.command == "down":
-            print("The cluster is closed." if clusters.close() else "No cluster is running.")
         elif arguments.command == "help":
             print(help_text())
         else:
-            print(_status())
+            print(_done(arguments))
 
     def cell(self, line: str, cell: str) -> None:
         """Run `%%scale` where the cell comes as text: called by other code, or for help."""
@@ -97,57 +94,52 @@ class Magics:
         self._cells.enter(arguments, client)
 
 
-def _status() -> str:
-    cluster, other = clusters.current(), clusters.other()
-    if cluster is None and other is not None:
-        return (
-            f"Cluster: your own Dask client of {other.scheduler_info()['address']}\n"
-            "Next: begin a cell with %%scale, which uses it; %scale up starts another."
-        )
-    if cluster is None:
-        return (
-            "No cluster is running.\n"
-            "Next: begin a cell with %%scale (it starts a local cluster), or %scale up"
-        )
-    state = cluster.state()
-    if not state.alive:
-        return f"The cluster is dead: {state.text}.\nNext: %scale up starts a new one."
-    return (
-        f"Cluster: {state.text}\nDashboard: {state.dashboard}\n"
-        "Next: begin a cell with %%scale; %scale down closes the cluster."
-    )
-
-
-def _up(arguments: Arguments) -> str:
+def _done(arguments: Arguments) -> str:
+    """Do what a line asks for, and return what is to be said of it."""
     try:
-        size = clusters.fit_size(arguments.workers, arguments.threads, arguments.memory)
-        cluster = clusters.current()
-        if cluster is not None and cluster.size == size and cluster.state().alive:
-            return f"Already running: {cluster.state().text}"
-        return f"Started a local cluster: {clusters.start(size, WORK).state().text}"
+        if arguments.command == "up":
+            return actions.up(arguments, WORK, print)
+        return DONE[arguments.command or "status"](arguments)
     except clusters.ClusterError as error:
         raise UsageError(str(error)) from None
 
 
+DONE: dict[str, Callable[[Arguments], str]] = {
+    "adapt": actions.adapt,
+    "down": actions.down,
+    "list": lambda _: actions.listed(),
+    "profiles": lambda _: actions.profiled(),
+    "status": lambda _: actions.status(),
+    "to": actions.to,
+    "use": actions.use,
+}
+
+
 def _present() -> Client | None:
-    """Return the client of the running cluster, ours or the user's; close a dead one of ours."""
+    """Return the client of the cluster in use, of the user's own, or of one that runs already."""
     cluster = clusters.current()
-    if cluster is None:
-        return clusters.other()
-    state = cluster.ready()
-    if state.alive:
-        return cluster.client
-    print(f"The cluster is dead: {state.text}.")
-    clusters.close()
-    return None
+    if cluster is not None:
+        state = cluster.ready()
+        if state.alive:
+            return cluster.client
+        print(f"The cluster {cluster.name} is gone: {state.text}.")
+        clusters.leave()
+    other = clusters.other()
+    if other is not None:
+        return other
+    found = clusters.nearest(actions.notebook())
+    if found is None or not found.ready().alive:
+        return None
+    print(f"Using {found.name}: {found.state().text}")
+    return found.client
 
 
 def _started() -> Client:
     try:
-        cluster = clusters.start(clusters.fit_size(), WORK)
+        cluster = clusters.start(modules=WORK, notebook=actions.notebook(), show=print)
     except clusters.ClusterError as error:
         raise UsageError(str(error)) from None
-    print(f"Started a local cluster: {cluster.size}. %scale down closes it.")
+    print(f"Started {cluster.name}: {cluster.state().text}. %scale down closes it.")
     return cluster.client
 
 

@@ -17,6 +17,32 @@ from traitlets.config import Config
 TIMEOUT = 60
 
 
+@pytest.fixture(scope="session", autouse=True)
+def runtime_of_all(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """No test finds the clusters of the person who runs it, and none is left behind."""
+    before = os.environ.get("JUPYTER_RUNTIME_DIR")
+    home = str(tmp_path_factory.mktemp("runtime"))
+    os.environ["JUPYTER_RUNTIME_DIR"] = home
+    try:
+        yield
+    finally:
+        close_clusters(home)
+        if before is None:
+            del os.environ["JUPYTER_RUNTIME_DIR"]
+        else:
+            os.environ["JUPYTER_RUNTIME_DIR"] = before
+
+
+def close_clusters(runtime: str) -> None:
+    """Close the clusters whose files are in a folder."""
+    from jupyter_scale.clusters import registry
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("JUPYTER_RUNTIME_DIR", runtime)
+        for connection in registry.connections():
+            registry.close(connection)
+
+
 @pytest.fixture
 def shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[InteractiveShell]:
     """A shell of its own with jupyter_scale loaded, and no trace in the home directory."""
@@ -95,9 +121,11 @@ class Kernel:
 def new_kernel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], Kernel]]:
     """Start kernels that are ended with the module, whatever a test did to them."""
     kernels: list[Kernel] = []
+    homes: list[str] = []
 
     def start() -> Kernel:
         home = str(tmp_path_factory.mktemp("home"))
+        homes.append(home)
         manager = KernelManager()
         manager.start_kernel(env={**os.environ, "IPYTHONDIR": home, "JUPYTER_RUNTIME_DIR": home})
         client = manager.client()
@@ -113,6 +141,8 @@ def new_kernel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[]
         for kernel in kernels:
             kernel.client.stop_channels()
             kernel.manager.shutdown_kernel(now=not kernel.manager.is_alive())
+        for home in homes:
+            close_clusters(home)
 
 
 @pytest.fixture(scope="module")

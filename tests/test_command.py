@@ -3,6 +3,8 @@ from IPython.core.error import UsageError
 
 from jupyter_scale.command import complete, help_text, parse
 
+COMMANDS = ["up", "list", "use", "to", "adapt", "down", "profiles", "help"]
+
 
 def test_a_cell_line_gives_typed_values() -> None:
     arguments = parse("--plan -o report --seed 3 --merge seeded --local  # a remark", cell=True)
@@ -26,7 +28,13 @@ def test_defaults() -> None:
         ("up --workers", "--workers: expected one argument"),
         ("up --workers two", "--workers: 'two' is not a whole number"),
         ("up --workers=2.5", "'2.5' is not a whole number"),
-        ("down now", "unknown argument 'now'"),
+        ("down this now", "unknown argument 'now'"),
+        ("down --all now", "not allowed with argument"),
+        ("to", "required: N"),
+        ("to many", "'many' is not a whole number"),
+        ("use", "required: CLUSTER"),
+        ("up --adapt 1", "expected 2 arguments"),
+        ("up --adapt 1 2 --workers 3", "not allowed with argument"),
         ("--plan", "Did you mean %%scale --plan?"),
         ("--workers 3", "Did you mean %scale up --workers?"),
         ("up 'a", "No closing quotation"),
@@ -62,10 +70,12 @@ def test_a_wrong_cell_line_is_explained(line: str, says: str) -> None:
 @pytest.mark.parametrize(
     ("line", "cell", "expected"),
     [
-        ("", False, ("", ["up", "down", "help", "-h", "--help"])),
-        ("u", False, ("u", ["up"])),
-        ("up --", False, ("--", ["--help", "--workers", "--threads", "--memory"])),
-        ("up --workers 2 --", False, ("--", ["--help", "--threads", "--memory"])),
+        ("", False, ("", [*COMMANDS, "-h", "--help"])),
+        ("u", False, ("u", ["up", "use"])),
+        ("up l", False, ("l", ["local"])),
+        ("use tls", False, ("tls", [])),
+        ("up --", False, ("--", ["--help", "--workers", "--adapt", "--threads", "--memory"])),
+        ("up --workers 2 --", False, ("--", ["--help", "--adapt", "--threads", "--memory"])),
         ("up --workers ", False, ("", [])),
         ("nonsense ", False, ("", [])),
         ("--p", True, ("--p", ["--plan"])),
@@ -83,5 +93,12 @@ def test_help_has_examples_for_both_magics() -> None:
     text = help_text()
     assert "%scale up --workers 2 --memory 2GiB" in text
     assert "%%scale --plan " in text
-    assert "usage: %scale [up | down | help]" in text
+    assert "usage: %scale [up | list | use |" in text
     assert help_text("up").startswith("usage: %scale up")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_each_command_explains_itself(command: str) -> None:
+    assert parse(f"{command} --help").help
+    assert help_text(command).startswith(f"usage: %scale {command}")
+    assert "%%" not in help_text(command).replace("%%scale", "")

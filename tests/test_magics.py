@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import time
 from collections.abc import Callable
@@ -46,7 +47,7 @@ def ready(kernel: Any) -> Any:
     assert kernel.run(SEARCH).status == "ok"
     ran = kernel.run(UP)
     assert ran.status == "ok"
-    assert ran.text().startswith("Started a local cluster: 1 worker with 1 thread and 1.00 GiB")
+    assert re.search("Started local-[0-9a-f]{4}: 1 worker with 1 thread and 1.00 GiB", ran.text())
     assert ran.text("stderr") == ""
     return kernel
 
@@ -64,15 +65,15 @@ def gone(processes: list[psutil.Process], seconds: float = 10) -> bool:
 
 
 def test_up_says_what_runs_and_a_second_time_that_it_does(ready: Any) -> None:
-    assert "Already running: 1 worker" in ready.run(UP).text()
+    assert re.match("Already running: local-[0-9a-f]{4}, 1 worker", ready.run(UP).text())
     ran = ready.run("%scale up --workers 2 --memory 1GiB")
     assert ran.status == "error"
-    assert "Close it first: %scale down" in ran.text("stderr")
+    assert "close it first: %scale down" in ran.text("stderr")
 
 
 def test_status_names_the_cluster_and_the_next_step(ready: Any) -> None:
     text = ready.run("%scale").text()
-    assert "Cluster: 1 worker with 1 thread and 1.00 GiB each at tls://127.0.0.1:" in text
+    assert re.match("Cluster local-[0-9a-f]{4}: 1 worker with 1 thread and 1.00 GiB", text)
     assert "Dashboard: http://127.0.0.1:" in text
     assert "Next: begin a cell with %%scale" in text
 
@@ -85,6 +86,12 @@ def test_status_names_the_cluster_and_the_next_step(ready: Any) -> None:
         ("%scale up --memory '2 bananas'", "write it as 2GiB"),
         ("%scale up --memory 1000TiB", "of this machine"),
         ("%scale upp", "Did you mean up?"),
+        ("%scale up locl", "did you mean local?"),
+        ("%scale up --adapt 3 1", "the first number is the smaller one"),
+        ("%scale to 0", "at least 1 worker"),
+        ("%scale to 10000", "too many for the"),
+        ("%scale use local-none", "There is no cluster 'local-none': running here: local-"),
+        ("%scale down local-none", "There is no cluster 'local-none': running: local-"),
     ],
 )
 def test_wrong_values_stop_run_all_with_one_line(ready: Any, line: str, says: str) -> None:
@@ -141,7 +148,7 @@ def test_other_ways_to_run_a_cell_end_it_too(ready: Any, how: dict[str, bool]) -
 @pytest.mark.parametrize(
     ("code", "matches"),
     [
-        ("%scale u", ["up"]),
+        ("%scale u", ["up", "use"]),
         ("x = 1\n%scale up --work", ["--workers"]),
         ("%%scale --p", ["--plan"]),
         ("\n%%scale --merge ", ["all", "seeded"]),
@@ -185,29 +192,30 @@ def test_an_interrupt_leaves_the_cell_and_the_cluster_usable(ready: Any) -> None
 
 
 def test_a_dead_cluster_is_noticed_and_replaced(ready: Any) -> None:
-    ready.run(
-        "from jupyter_scale import clusters\n"
-        "local = clusters.current()._cluster\n"
-        "local.sync(local.scheduler.close)"
-    )
+    pid = int(ready.run("from jupyter_scale import clusters\n" + HOST).value or 0)
+    os.kill(pid, signal.SIGKILL)
     status = ready.run("%scale").text()
-    assert "The cluster is dead: its scheduler has stopped.\nNext: %scale up" in status
+    assert "is gone: its host process was killed.\nNext: %scale up" in status
     ran = ready.run("%%scale\nsearch.fit(X, y)")
     assert ran.status == "ok"
-    assert "The cluster is dead: its scheduler has stopped." in ran.text()
-    assert "Started a local cluster: " in ran.text()
+    assert "is gone: its host process was killed." in ran.text()
+    assert "Started local-" in ran.text()
     assert ran.text("stderr") == ""
+
+
+HOST = "clusters.current().connection.host.pid"
 
 
 def test_down_closes_it(ready: Any) -> None:
     ready.run(UP)
     processes = workers(ready)
     ran = ready.run("%scale down")
-    assert ran.text() == "The cluster is closed.\n"
+    assert re.fullmatch("Closed local-[0-9a-f]{4}.\n", ran.text())
     assert ran.text("stderr") == ""
     assert gone(processes, 1)
     assert ready.run("%scale down").text() == "No cluster is running.\n"
     assert "No cluster is running.\nNext: " in ready.run("%scale").text()
+    assert "No cluster is running.\nNext: " in ready.run("%scale list").text()
 
 
 def test_a_client_of_the_users_own_is_used(ready: Any) -> None:
@@ -220,19 +228,42 @@ def test_a_client_of_the_users_own_is_used(ready: Any) -> None:
     ready.run("own.close()")
 
 
-@pytest.mark.parametrize("end", ["kill", "shutdown", "restart"])
-def test_no_worker_outlives_the_kernel(new_kernel: Callable[[], Any], end: str) -> None:
+@pytest.mark.parametrize("end", ["kill", "restart"])
+def test_the_cluster_outlives_the_kernel_and_is_taken_up_again(
+    new_kernel: Callable[[], Any], end: str
+) -> None:
     kernel = new_kernel()
-    assert kernel.run("%scale up --workers 2 --memory 1GiB").status == "ok"
-    processes = workers(kernel)
-    assert len(processes) == 2
+    assert kernel.run(UP).status == "ok"
+    before = workers(kernel)
     if end == "kill":
         psutil.Process(kernel.pid()).send_signal(signal.SIGKILL)
-    elif end == "shutdown":
-        kernel.manager.shutdown_kernel()
-    else:
-        kernel.manager.restart_kernel()
-    assert gone(processes)
+    kernel.manager.restart_kernel(now=end == "kill")
+    kernel.client.wait_for_ready(timeout=60)
+    kernel.run("%load_ext jupyter_scale")
+    assert re.match("Not connected; local-[0-9a-f]{4} runs: 1 worker", kernel.run("%scale").text())
+    kernel.run(SEARCH)
+    ran = kernel.run("%%scale\nsearch.fit(X, y)")
+    assert "Using local-" in ran.text()
+    assert workers(kernel) == before
+    assert kernel.run("%scale down").text().startswith("Closed local-")
+    assert gone(before, 5)
+
+
+def test_sizes_lists_and_choices(new_kernel: Callable[[], Any]) -> None:
+    kernel = new_kernel()
+    kernel.run(UP)
+    name = kernel.run("from jupyter_scale import clusters\nclusters.current().name").value[1:-1]
+    assert kernel.run("%scale to 2").text().startswith(f"{name}: 2 workers with 1 thread")
+    assert kernel.run("%scale adapt 1 2").text().startswith(f"{name}: 1 to 2 workers")
+    head, row = kernel.run("%scale list").text().splitlines()
+    assert head.split() == ["cluster", "state", "size", "for", "ends", "with"]
+    assert row.startswith(f"*  {name}  running  1 to 2 workers")
+    assert f"process {os.getpid()} or 60 idle minutes" in row
+    assert "*  local    distributed.LocalCluster" in kernel.run("%scale profiles").text()
+    assert kernel.run(f"%scale use {name}").text().startswith(f"Using {name}: 1 to 2 workers")
+    assert kernel.complete("%scale use loc") == [name]
+    assert kernel.complete("%scale up loc") == ["local"]
+    assert kernel.run("%scale down --all").text() == f"Closed {name}.\n"
 
 
 def test_a_notebook_keeps_a_static_summary_and_a_plan_is_no_error(tmp_path: Any) -> None:
@@ -247,7 +278,7 @@ def test_a_notebook_keeps_a_static_summary_and_a_plan_is_no_error(tmp_path: Any)
     [plan] = [o for o in notebook.cells[2].outputs if o.output_type == "display_data"]
     assert {"text/html", "text/plain"} <= set(plan.data)
     stream, summary = notebook.cells[3].outputs
-    assert stream.text.startswith("Started a local cluster: ")
+    assert "Started local-" in stream.text
     assert "progressbar" not in summary.data["text/html"]
     assert "GridSearchCV" in summary.data["text/plain"]
 
@@ -276,5 +307,5 @@ def test_an_interrupted_start_leaves_no_worker_and_can_be_repeated(
     assert gone(started())
     assert "No cluster is running" in kernel.run("%scale").text()
     again = kernel.run("%scale up --workers 2 --memory 1GiB")
-    assert again.text().startswith("Started a local cluster: 2 workers")
+    assert re.search("Started local-[0-9a-f]{4}: 2 workers", again.text())
     assert len(workers(kernel)) == 2

@@ -1,16 +1,43 @@
-"""Clusters: choose, start, find and close them. Knows nothing of Jupyter."""
+"""Clusters: choose, start, find, scale and close them. Knows nothing of Jupyter's front ends."""
 
+from jupyter_scale.clusters.cluster import (
+    Cluster,
+    State,
+    close,
+    current,
+    leave,
+    mine,
+    nearest,
+    other,
+    start,
+    use,
+)
+from jupyter_scale.clusters.connection import Connection
 from jupyter_scale.clusters.limits import ClusterError, Size, fit_size
-from jupyter_scale.clusters.local import Cluster, State, close, current, other, start
+from jupyter_scale.clusters.profiles import Adapt, Profile, default, profile, profiles
+from jupyter_scale.clusters.registry import Wish, connections, find
 
 __all__ = [
+    "Adapt",
     "Cluster",
     "ClusterError",
+    "Connection",
+    "Profile",
     "Size",
     "State",
+    "Wish",
     "close",
+    "connections",
     "current",
+    "default",
+    "find",
     "fit_size",
+    "leave",
+    "mine",
+    "nearest",
     "other",
+    "profile",
+    "profiles",
     "start",
+    "use",
 ]

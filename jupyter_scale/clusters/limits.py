@@ -17,6 +17,8 @@ from distributed.system import MEMORY_LIMIT
 SMALLEST = 256 * 2**20
 # Waiting on disks or networks can profit from more threads than CPUs; a fit cannot.
 OVERCOMMIT = 4
+# What one Dask scheduler serves.
+MOST = 9_999
 
 
 class ClusterError(Exception):
@@ -40,9 +42,47 @@ class Size:
     memory: int
 
     def __str__(self) -> str:
-        workers = "1 worker" if self.workers == 1 else f"{self.workers} workers"
-        threads = "1 thread" if self.threads == 1 else f"{self.threads} threads"
-        return f"{workers} with {threads} and {format_bytes(self.memory)} each"
+        return f"{counted(self.workers, 'worker')} with {self.each} each"
+
+    @property
+    def each(self) -> str:
+        """What one worker has, in words."""
+        return f"{counted(self.threads, 'thread')} and {format_bytes(self.memory)}"
+
+    def check(self, workers: int, *, cpus: int = CPU_COUNT, machine: int = MEMORY_LIMIT) -> None:
+        """Check that this machine can carry this many workers of the size.
+
+        Raises
+        ------
+        ClusterError
+            When it cannot.
+        """
+        _check_width(workers, self.threads, cpus=cpus)
+        if workers * self.memory > machine:
+            raise ClusterError(
+                f"{workers} workers of {format_bytes(self.memory)} are more than the "
+                f"{format_bytes(machine)} of this machine; start it anew with smaller ones: "
+                f"%scale down, then %scale up --workers {workers}"
+            )
+
+
+def counted(number: int, noun: str) -> str:
+    """Return a number with its noun: ``1 worker``, ``2 workers``."""
+    return f"{number} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def check_workers(workers: int, option: str) -> None:
+    """Check that a number of workers is one that a cluster can have.
+
+    Raises
+    ------
+    ClusterError
+        When it is not; `option` is what the user wrote before the number.
+    """
+    if workers < 1:
+        raise ClusterError(f"{option} {workers}: a cluster needs at least 1 worker.")
+    if workers > MOST:
+        raise ClusterError(f"{option} {workers}: a cluster has at most {MOST:,} workers.")
 
 
 def fit_size(

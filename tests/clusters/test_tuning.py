@@ -7,8 +7,9 @@ import os
 import dask
 import pytest
 
-from jupyter_scale.clusters.limits import Size, fit_size
-from jupyter_scale.clusters.local import Cluster
+from jupyter_scale import clusters
+from jupyter_scale.clusters import Wish
+from jupyter_scale.clusters.limits import Size
 from jupyter_scale.clusters.tuning import ENVIRONMENT, MOST_KEPT, QUIET, settings
 
 SIZE = Size(workers=1, threads=1, memory=2**30)
@@ -36,13 +37,10 @@ def test_what_the_user_has_set_stays(key: str) -> None:
 def test_the_workers_have_it_and_this_process_has_not() -> None:
     interval = "distributed.worker.profile.interval"
     before = dask.config.get(interval), dict(os.environ)
-    cluster = Cluster(fit_size(1, memory="1GiB"))
-    try:
-        threshold = cluster.client.submit(os.getenv, "MALLOC_TRIM_THRESHOLD_").result()
-        assert threshold == str(2**27)
-        assert cluster.client.submit(dask.config.get, interval).result() == QUIET[interval]
-    finally:
-        cluster.close()
+    cluster = clusters.start("local", Wish(1, memory="1GiB"))
+    threshold = cluster.client.submit(os.getenv, "MALLOC_TRIM_THRESHOLD_").result()
+    assert threshold == str(2**27)
+    assert cluster.client.submit(dask.config.get, interval).result() == QUIET[interval]
     assert (dask.config.get(interval), dict(os.environ)) == before
 
 
@@ -53,9 +51,6 @@ def test_what_a_plain_cluster_left_behind_is_not_the_users_wish(
     shipped = dask.config.merge(*dask.config.defaults)
     assert dask.config.get(ENVIRONMENT, config=shipped)["MALLOC_TRIM_THRESHOLD_"] == 65536
     monkeypatch.setenv("MALLOC_TRIM_THRESHOLD_", mine)
-    cluster = Cluster(fit_size(1, memory="1GiB"))
-    try:
-        assert cluster.client.submit(os.getenv, "MALLOC_TRIM_THRESHOLD_").result() == theirs
-    finally:
-        cluster.close()
+    cluster = clusters.start("local", Wish(1, memory="1GiB"))
+    assert cluster.client.submit(os.getenv, "MALLOC_TRIM_THRESHOLD_").result() == theirs
     assert os.environ["MALLOC_TRIM_THRESHOLD_"] == mine

@@ -1,0 +1,81 @@
+"""`jupyter scale`: the clusters of a user from the command line, as `%scale` has them.
+
+The words, their help and what they do are those of the magic. What is started here has no owner: it
+closes when it was idle for long, or by `jupyter scale down`.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+
+from IPython.core.error import UsageError
+
+from jupyter_scale import actions, clusters
+from jupyter_scale.clusters import registry
+from jupyter_scale.command import CELL, Arguments, help_text, parse_words
+
+__all__ = ["main"]
+
+MAGIC, HERE = "%scale", "jupyter scale"
+ALIASES = {"scale": "to"}
+ONLY_IN_CELLS = ("use", CELL)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code.
+
+    Examples
+    --------
+    >>> main(["to", "none"])
+    2
+    """
+    words = list(sys.argv[1:] if argv is None else argv)
+    if words:
+        words[0] = ALIASES.get(words[0], words[0])
+    try:
+        arguments = parse_words(words)
+        if arguments.command in ONLY_IN_CELLS:
+            raise UsageError(f"%scale {arguments.command} is for notebooks.")
+        if arguments.help or arguments.command == "help":
+            print(_here(help_text(arguments.command if arguments.help else "")))
+            return 0
+        print(_here(DONE[arguments.command or "list"](arguments)))
+        return 0
+    except (UsageError, clusters.ClusterError) as error:
+        print(_here(str(error)), file=sys.stderr)
+        return 2 if isinstance(error, UsageError) else 1
+    except KeyboardInterrupt:
+        print("Interrupted; what was starting is closed.", file=sys.stderr)
+        return 130
+
+
+def _up(arguments: Arguments) -> str:
+    asked = clusters.profile(arguments.name)
+    if asked.address:
+        return f"{asked.address} runs already: %scale use {asked.name} in a notebook."
+    connection = registry.launch(asked, actions.wish(arguments), show=_say)
+    return f"Started {connection.id}: {connection.words}"
+
+
+def _say(line: str) -> None:
+    print(_here(line), file=sys.stderr, flush=True)
+
+
+DONE: dict[str, Callable[[Arguments], str]] = {
+    "adapt": actions.adapt,
+    "down": actions.down,
+    "list": lambda _: actions.listed(),
+    "profiles": lambda _: actions.profiled(),
+    "to": actions.to,
+    "up": _up,
+}
+
+
+def _here(text: str) -> str:
+    """Return a text with this command in place of the magic."""
+    return text.replace(MAGIC, HERE)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,318 @@
+"""The process that owns one cluster: starts it, watches over it, closes it.
+
+It runs detached from whoever started it, so that the cluster outlives kernels and browsers; its
+connection file says what it does. It serves `scale`, `adapt` and `close` on loopback, to those that
+have the file's certificate. The cluster closes when it is told to, when it was idle for too long,
+when its owner is gone, or when its scheduler is; workers on this machine end with this process,
+however it ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
+from typing import Any, NoReturn
+
+from distributed import Security
+from distributed.core import Server, rpc
+
+from jupyter_scale.clusters.backends import Backend, backend, reason
+from jupyter_scale.clusters.connection import (
+    CLOSED,
+    FAILED,
+    RUNNING,
+    STARTING,
+    Connection,
+    Process,
+    certificate,
+    write,
+)
+from jupyter_scale.clusters.limits import ClusterError, Size, counted
+from jupyter_scale.clusters.profiles import Adapt, Factory, Profile
+
+__all__ = ["Host", "Request", "main"]
+
+INHERITED = "DASK_INTERNAL_INHERIT_CONFIG"
+TICK = 0.5  # seconds between looks at the owner, the scheduler and the workers
+SOON = 0.05  # ... while the first worker is awaited
+PATIENCE = 30.0  # seconds that a scheduler may not answer, or that closing may take
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What a host is asked to start.
+
+    Attributes
+    ----------
+    id : str
+    profile : Profile
+    workers, adapt, size
+        As for a `Backend`.
+    owner : Process or None
+    notebook : str
+    path : list of str
+        Where modules are looked for: workers on this machine find what the notebook finds.
+    timeout : float
+        Seconds until the first worker must be there.
+    idle_timeout : float
+        Seconds without work after which the cluster closes; 0 for never.
+    """
+
+    id: str
+    profile: Profile
+    workers: int | None
+    adapt: Adapt | None
+    size: Size | None
+    owner: Process | None
+    notebook: str
+    path: list[str]
+    timeout: float
+    idle_timeout: float
+
+    def dumps(self) -> str:
+        """Return it as JSON.
+
+        Raises
+        ------
+        ClusterError
+            When the profile holds something that JSON cannot.
+        """
+        try:
+            return json.dumps(asdict(self))
+        except TypeError as error:
+            raise ClusterError(
+                f"{self.profile.origin}: jupyter-scale.profiles.{self.profile.name}: {error}; "
+                "write text, numbers, lists and tables only"
+            ) from None
+
+    @classmethod
+    def loads(cls, text: str) -> Request:
+        """Return the request of a JSON text."""
+        found: dict[str, Any] = json.loads(text)
+        profile = found.pop("profile")
+        factory = Factory(**profile.pop("factory"))
+        between = profile.pop("adapt")
+        adapt, size, owner = (found.pop(name) for name in ("adapt", "size", "owner"))
+        return cls(
+            profile=Profile(factory=factory, adapt=between and Adapt(**between), **profile),
+            adapt=adapt and Adapt(**adapt),
+            size=size and Size(**size),
+            owner=owner and Process(**owner),
+            **found,
+        )
+
+
+class Ending(Exception):
+    """The cluster is to close; the message says why."""
+
+
+class Host:
+    """One cluster and all that happens to it."""
+
+    def __init__(self, request: Request) -> None:
+        self._request = request
+        self._backend: Backend = backend(
+            request.profile, request.workers, request.adapt, request.size
+        )
+        self._connection = Connection(
+            request.id,
+            request.profile.name,
+            STARTING,
+            "starting",
+            Process.of(os.getpid()),
+            request.owner,
+            request.notebook,
+            created=time.time(),
+            idle_timeout=request.idle_timeout,
+        )
+        self._told: asyncio.Future[str] | None = None
+        self._answered = time.monotonic()
+
+    async def run(self) -> int:
+        """Start the cluster, watch over it until it is to end, close it; return the exit code."""
+        loop = asyncio.get_running_loop()
+        self._told = loop.create_future()
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            loop.add_signal_handler(number, self._tell, "its host was told to end")
+        write(self._connection)
+        server = None
+        try:
+            server = await self._serve()
+            await self._start()
+            await self._watch()
+        except Ending as end:
+            state = CLOSED if self._connection.state == RUNNING else FAILED
+            return await self._end(server, state, str(end))
+        except Exception as error:
+            return await self._end(server, FAILED, reason(error))
+        raise AssertionError("a host ends by an Ending")
+
+    # -- start
+
+    async def _start(self) -> None:
+        deadline = time.monotonic() + self._request.timeout
+        starting = asyncio.ensure_future(asyncio.to_thread(self._backend.start))
+        await self._until(starting.done, deadline)
+        starting.result()
+        self._update(
+            words="the scheduler runs, waiting for the first worker",
+            scheduler=self._backend.address,
+            dashboard=self._backend.dashboard,
+            certificate=certificate(self._backend.security),
+        )
+        while await self._workers() < self._backend.first:
+            await self._until(lambda: True, deadline, SOON)
+        self._update(state=RUNNING, **await self._now())
+
+    async def _until(self, true: Callable[[], bool], deadline: float, pause: float = SOON) -> None:
+        """Wait until something is true, and show what the cluster itself waits for."""
+        asked = time.monotonic()
+        while True:
+            await self._pause(pause)
+            if time.monotonic() - asked > TICK:
+                asked = time.monotonic()
+                self._update(words=await asyncio.to_thread(self._backend.words))
+            if true():
+                return
+            if time.monotonic() > deadline:
+                words = self._connection.words
+                raise Ending(
+                    f"no worker came within {spoken(self._request.timeout)}: {words}; to wait "
+                    f"longer, set jupyter-scale.profiles.{self._request.profile.name}.timeout"
+                )
+
+    # -- watch
+
+    async def _watch(self) -> None:
+        while True:
+            await self._pause(TICK)
+            self._update(**await self._now())
+            await self._check_idle()
+
+    async def _now(self) -> dict[str, Any]:
+        """Return what is to be said of the size."""
+        words, wanted, adapt = str(self._backend), self._backend.workers, self._backend.adapted
+        present = await self._workers()
+        if wanted is not None and present < wanted:
+            waits = await asyncio.to_thread(self._backend.words)
+            words += f" ({present} of {wanted} are here{waits and ': '}{waits})"
+        elif adapt is not None:
+            words += f" ({counted(present, 'worker')} now)"
+        return {"words": words, "workers": wanted, "adapt": adapt, "present": present}
+
+    async def _pause(self, seconds: float) -> None:
+        """Wait a little, and end if that is asked for or the owner is gone."""
+        assert self._told is not None
+        done, _ = await asyncio.wait([self._told], timeout=seconds)
+        if done:
+            raise Ending(self._told.result())
+        if self._request.owner is not None and not self._request.owner.alive:
+            raise Ending("the process that it belonged to has ended")
+
+    async def _workers(self) -> int:
+        """Return how many workers the scheduler has; end when it does not answer any more."""
+        found = await self._ask("identity")
+        return 0 if found is None else len(found["workers"])
+
+    async def _check_idle(self) -> None:
+        if not self._request.idle_timeout:
+            return
+        since = await self._ask("check_idle")
+        if since is not None and time.time() - since > self._request.idle_timeout:
+            raise Ending(f"it had nothing to do for {spoken(self._request.idle_timeout)}")
+
+    async def _ask(self, what: str) -> Any:
+        security = self._backend.security
+        args = security.get_connection_args("client") if security is not None else {}
+        try:
+            async with rpc(self._backend.address, connection_args=args, timeout=5) as scheduler:
+                found = await asyncio.wait_for(getattr(scheduler, what)(), 5)
+        except (OSError, TimeoutError) as error:
+            if time.monotonic() - self._answered > PATIENCE:
+                raise Ending(f"its scheduler does not answer: {reason(error)}") from None
+            return None
+        self._answered = time.monotonic()
+        return found
+
+    # -- what others ask for
+
+    async def _serve(self) -> Server:
+        handlers = {"scale": self.scale, "adapt": self.adapt, "end": self.end}
+        security = Security.temporary()
+        server = Server(handlers, needs_workdir=False)
+        await server.listen("tls://127.0.0.1:0", **security.get_listen_args("scheduler"))
+        self._update(control=server.address, control_certificate=certificate(security))
+        return server
+
+    async def scale(self, workers: int) -> str:
+        """Have this many workers from now on; return the size in words."""
+        return await self._size(lambda: self._backend.scale(workers))
+
+    async def adapt(self, minimum: int, maximum: int) -> str:
+        """Grow and shrink between two numbers from now on; return the size in words."""
+        return await self._size(lambda: self._backend.adapt(Adapt(minimum, maximum)))
+
+    async def _size(self, change: Callable[[], None]) -> str:
+        await asyncio.to_thread(change)
+        self._update(**await self._now())
+        return str(self._backend)
+
+    async def end(self) -> None:
+        """Close the cluster, soon after this was answered."""
+        self._tell("it was closed")
+
+    # -- end
+
+    def _tell(self, why: str) -> None:
+        if self._told is not None and not self._told.done():
+            self._told.set_result(why)
+
+    async def _end(self, server: Server | None, state: str, why: str) -> int:
+        self._update(words=f"closing: {why}")
+        with suppress(Exception):
+            async with asyncio.timeout(PATIENCE):
+                await asyncio.to_thread(self._backend.close)
+        if server is not None:
+            with suppress(Exception):
+                await server.close()
+        write(self._connection.over(state, why))
+        print(f"{state}: {why}", flush=True)
+        return 0 if state == CLOSED else 1
+
+    def _update(self, **changes: Any) -> None:
+        changed = replace(self._connection, **changes)
+        if changed != self._connection and changed.words:
+            self._connection = changed
+            write(changed)
+
+
+def spoken(seconds: float) -> str:
+    """Return a time as people say it.
+
+    Examples
+    --------
+    >>> spoken(90), spoken(7200)
+    ('90 s', '2 h')
+    """
+    for unit, length in (("h", 3600), ("min", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:g} {unit}"
+    return f"{seconds:g} s"
+
+
+def main() -> NoReturn:
+    """Run the host that a request on standard input asks for, and end this process."""
+    request = Request.loads(sys.stdin.read())
+    sys.path[:] = request.path
+    os.environ.pop(INHERITED, None)
+    code = asyncio.run(Host(request).run())
+    sys.stdout.flush()
+    # A cluster whose start or end is stuck in a thread must not keep its host.
+    os._exit(code)

@@ -1,0 +1,34 @@
+"""Waiting for what happens in other processes."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+
+import psutil
+
+from jupyter_scale.clusters import Cluster
+
+
+def wait_for(condition: Callable[[], bool], seconds: float = 30) -> None:
+    """Return when the condition holds; fail when it does not in time."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "the condition never came true"
+        time.sleep(0.02)
+
+
+def family(pid: int) -> list[psutil.Process]:
+    """A process and what descends from it."""
+    process = psutil.Process(pid)
+    return [process, *process.children(recursive=True)]
+
+
+def host(cluster: Cluster) -> int:
+    assert cluster.connection is not None
+    return cluster.connection.host.pid
+
+
+def workers(cluster: Cluster) -> list[psutil.Process]:
+    return [psutil.Process(pid) for pid in cluster.client.run(os.getpid).values()]
