@@ -154,7 +154,7 @@ def listed() -> str:
         return "No cluster is running.\nNext: %scale up starts one."
     cluster = clusters.current()
     used = "" if cluster is None else cluster.name
-    rows: list[tuple[str, ...]] = [("", "cluster", "state", "size", "for", "ends with")]
+    rows: list[tuple[str, ...]] = [("", "cluster", "state", "size", "age", "ends with")]
     rows += [
         (
             "*" if connection.id == used else "",
@@ -193,7 +193,8 @@ def profiled() -> str:
         missing = profile.missing or ("" if profile.tested else "(not tested by this project)")
         marked = "*" if profile.name == chosen else ""
         kind = profile.address or str(profile.factory)
-        rows.append((marked, profile.name, kind, profile.size, profile.origin, missing))
+        size = profile.size or ("1 worker a CPU" if profile.local else "")
+        rows.append((marked, profile.name, kind, size, profile.origin, missing))
     return f"{_table(rows)}\n* is what %scale up starts"
 
 

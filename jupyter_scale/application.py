@@ -20,6 +20,7 @@ __all__ = ["main"]
 MAGIC, HERE = "%scale", "jupyter scale"
 ALIASES = {"scale": "to"}
 ONLY_IN_CELLS = ("use", CELL)
+IN_NOTEBOOKS = ("%%scale", "  %scale use", "  %scale  ")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -73,8 +74,9 @@ DONE: dict[str, Callable[[Arguments], str]] = {
 
 
 def _here(text: str) -> str:
-    """Return a text with this command in place of the magic."""
-    return text.replace(MAGIC, HERE)
+    """Return a text with this command in place of the magic, without what is for notebooks only."""
+    lines = [line for line in text.split("\n") if not any(word in line for word in IN_NOTEBOOKS)]
+    return "\n".join(lines).replace(MAGIC, HERE).replace("| use ", "")
 
 
 if __name__ == "__main__":

@@ -166,8 +166,8 @@ def _build() -> dict[str, _Parser]:
 def _build_up() -> _Parser:
     up = _new(
         "%scale up",
-        "Start a cluster. It goes on when this kernel ends, and closes with the Jupyter server,\n"
-        "when it has nothing to do for long, or by %scale down.",
+        "Start a cluster. It goes on when the kernel ends; it closes by %scale down, when it has\n"
+        "nothing to do for long, and with the Jupyter server that it was started in.",
         _UP_EPILOG,
     )
     up.add_argument("name", nargs="?", metavar="PROFILE", help="see %%scale profiles")

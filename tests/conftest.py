@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
 from jupyter_client import BlockingKernelClient, KernelManager
+from processes import close_clusters
 from traitlets.config import Config
 
 TIMEOUT = 60
@@ -31,16 +32,6 @@ def runtime_of_all(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
             del os.environ["JUPYTER_RUNTIME_DIR"]
         else:
             os.environ["JUPYTER_RUNTIME_DIR"] = before
-
-
-def close_clusters(runtime: str) -> None:
-    """Close the clusters whose files are in a folder."""
-    from jupyter_scale.clusters import registry
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("JUPYTER_RUNTIME_DIR", runtime)
-        for connection in registry.connections():
-            registry.close(connection)
 
 
 @pytest.fixture

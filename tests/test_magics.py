@@ -256,7 +256,7 @@ def test_sizes_lists_and_choices(new_kernel: Callable[[], Any]) -> None:
     assert kernel.run("%scale to 2").text().startswith(f"{name}: 2 workers with 1 thread")
     assert kernel.run("%scale adapt 1 2").text().startswith(f"{name}: 1 to 2 workers")
     head, row = kernel.run("%scale list").text().splitlines()
-    assert head.split() == ["cluster", "state", "size", "for", "ends", "with"]
+    assert head.split() == ["cluster", "state", "size", "age", "ends", "with"]
     assert row.startswith(f"*  {name}  running  1 to 2 workers")
     assert f"process {os.getpid()} or 60 idle minutes" in row
     assert "*  local    distributed.LocalCluster" in kernel.run("%scale profiles").text()

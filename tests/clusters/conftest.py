@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from processes import close_clusters
 
 from jupyter_scale import clusters
-from jupyter_scale.clusters import Cluster, Wish, registry
+from jupyter_scale.clusters import Cluster, Wish
 
 
 @pytest.fixture(autouse=True)
@@ -20,11 +20,8 @@ def runtime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     try:
         yield folder
     finally:
-        monkeypatch.setenv("JUPYTER_RUNTIME_DIR", str(folder))
         clusters.leave()
-        for connection in registry.connections():
-            with contextlib.suppress(clusters.ClusterError):
-                registry.close(connection)
+        close_clusters(str(folder))
 
 
 @pytest.fixture

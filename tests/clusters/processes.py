@@ -7,8 +7,9 @@ import time
 from collections.abc import Callable
 
 import psutil
+import pytest
 
-from jupyter_scale.clusters import Cluster
+from jupyter_scale.clusters import Cluster, registry
 
 
 def wait_for(condition: Callable[[], bool], seconds: float = 30) -> None:
@@ -32,3 +33,11 @@ def host(cluster: Cluster) -> int:
 
 def workers(cluster: Cluster) -> list[psutil.Process]:
     return [psutil.Process(pid) for pid in cluster.client.run(os.getpid).values()]
+
+
+def close_clusters(runtime: str) -> None:
+    """Close the clusters whose files are in a folder."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("JUPYTER_RUNTIME_DIR", runtime)
+        for connection in registry.connections():
+            registry.close(connection)
