@@ -21,7 +21,7 @@ import dask
 from distributed import Client, default_client, fire_and_forget
 
 from jupyter_scale.clusters import registry
-from jupyter_scale.clusters.backends import reason
+from jupyter_scale.clusters.backend import reason
 from jupyter_scale.clusters.connection import Connection, security
 from jupyter_scale.clusters.limits import ClusterError, counted
 from jupyter_scale.clusters.profiles import profile, profiles

@@ -23,7 +23,8 @@ from typing import Any, NoReturn
 from distributed import Security
 from distributed.core import Server, rpc
 
-from jupyter_scale.clusters.backends import Backend, backend, reason
+from jupyter_scale.clusters.backend import Backend, reason
+from jupyter_scale.clusters.backends import backend
 from jupyter_scale.clusters.connection import (
     CLOSED,
     FAILED,

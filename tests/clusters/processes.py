@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import time
 from collections.abc import Callable
 
@@ -41,3 +42,10 @@ def close_clusters(runtime: str) -> None:
         patch.setenv("JUPYTER_RUNTIME_DIR", runtime)
         for connection in registry.connections():
             registry.close(connection)
+
+
+def free_port() -> int:
+    """A port of loopback that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
