@@ -89,6 +89,7 @@ class Arguments(argparse.Namespace):
     seed: int | None = None
     merge: str = "all"
     local: bool = False
+    force: bool = False
 
 
 class _Parser(argparse.ArgumentParser):
@@ -225,6 +226,11 @@ def _build_cell() -> _Parser:
         choices=MERGES,
         default="all",
         help="share all equal steps, or only those that draw no random numbers of their own",
+    )
+    cell.add_argument(
+        "--force",
+        action="store_true",
+        help="go on where packages on the cluster are not those here",
     )
     cell.add_argument("--local", action="store_true", help="in this process, on no cluster")
     return cell

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from distributed import Client
@@ -18,6 +19,7 @@ from IPython.core.interactiveshell import InteractiveShell
 
 from jupyter_scale import actions, clusters
 from jupyter_scale.cell import Cells
+from jupyter_scale.clusters.preparation import prepare
 from jupyter_scale.command import CELL, Arguments, complete, help_text, parse
 
 if TYPE_CHECKING:
@@ -91,6 +93,7 @@ class Magics:
             client = _present()
         else:
             client = _present() or _started()
+            _prepare(client, force=arguments.force)
         self._cells.enter(arguments, client)
 
 
@@ -141,6 +144,15 @@ def _started() -> Client:
         raise UsageError(str(error)) from None
     print(f"Started {cluster.name}: {cluster.state().text}. %scale down closes it.")
     return cluster.client
+
+
+def _prepare(client: Client, *, force: bool) -> None:
+    try:
+        said = prepare(client, Path.cwd(), force=force)
+    except clusters.ClusterError as error:
+        raise UsageError(str(error)) from None
+    if said:
+        print(said)
 
 
 @context_matcher(identifier="jupyter_scale")  # type: ignore[untyped-decorator]  # IPython's

@@ -1,0 +1,52 @@
+"""What a cluster must be before the first search runs on it, and each time before another does."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from weakref import WeakKeyDictionary
+
+from distributed import Client
+
+from jupyter_scale.clusters.modules import Sent
+from jupyter_scale.clusters.parity import Parity
+from jupyter_scale.clusters.threads import OneThread
+
+__all__ = ["prepare"]
+
+
+class _Prepared:
+    def __init__(self, client: Client) -> None:
+        self.parity, self.sent, self.limited = Parity(client), Sent(client), False
+
+
+_prepared: WeakKeyDictionary[Client, _Prepared] = WeakKeyDictionary()
+
+
+def prepare(client: Client, folder: Path, *, force: bool = False) -> str:
+    """See that the workers have the same packages, one thread each, and the notebook's modules.
+
+    Parameters
+    ----------
+    client : distributed.Client
+    folder : Path
+        Whose modules are sent, where they are imported here.
+    force : bool
+        Go on also where packages differ that must not.
+
+    Returns
+    -------
+    str
+        A line on what differs, or nothing.
+
+    Raises
+    ------
+    ClusterError
+        Where that is refused.
+    """
+    known = _prepared.setdefault(client, _Prepared(client))
+    said = known.parity.check(force=force)
+    if not known.limited:
+        client.register_plugin(OneThread())
+        known.limited = True
+    known.sent.send(folder)
+    return said
