@@ -16,11 +16,18 @@ import dask
 
 from jupyter_scale.clusters.limits import ClusterError, Size, check_workers, counted
 from jupyter_scale.clusters.profiles import Adapt, Profile
+from jupyter_scale.clusters.tuning import untouched
 
 __all__ = ["Backend", "reason"]
 
-LOST = "60s"
-"""Until a worker that left is given up: under load a nanny takes longer than Dask's 15 s."""
+SETTINGS = {
+    # Until a worker that left is given up: under load a nanny takes longer than Dask's 15 s.
+    "distributed.deploy.lost-worker-timeout": "60s",
+    # A machine that is cut off is noticed by the kernel's keep-alive, which no load delays, within
+    # this time instead of a minute; 10 s and less fail in distributed.
+    "distributed.comm.timeouts.tcp": "11s",
+}
+"""What suits clusters that lose workers, where the user has not said otherwise."""
 
 
 class Backend:
@@ -47,7 +54,7 @@ class Backend:
 
     def start(self) -> None:
         """Start the scheduler, and ask for the workers."""
-        dask.config.set({"distributed.deploy.lost-worker-timeout": LOST, **self.settings()})
+        dask.config.set(self.settings())
         os.environ.update(self.profile.environment)
         self.cluster = self.factory()(*self.profile.factory.args, **self.arguments())
         if self.adapted is not None:
@@ -74,7 +81,7 @@ class Backend:
 
     def settings(self) -> dict[str, Any]:
         """Return Dask's settings for this process, from which those of the workers follow."""
-        return dict(self.profile.config)
+        return {**untouched(SETTINGS), **self.profile.config}
 
     def arguments(self) -> dict[str, Any]:
         """Return the keyword arguments of the class."""

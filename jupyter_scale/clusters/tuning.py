@@ -8,13 +8,14 @@ from the system anew. A setting that the user has changed stays the user's.
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from typing import Any
 
 import dask
 
 from jupyter_scale.clusters.limits import Size
 
-__all__ = ["overdue", "settings"]
+__all__ = ["overdue", "settings", "untouched"]
 
 ENVIRONMENT = "distributed.nanny.pre-spawn-environ"
 QUIET = {
@@ -37,15 +38,18 @@ def settings(size: Size) -> dict[str, Any]:
     ...     list(settings(Size(workers=2, threads=1, memory=2**30)))[:2]
     ['distributed.admin.tick.interval', 'distributed.scheduler.work-stealing-interval']
     """
+    variables = {**dask.config.get(ENVIRONMENT, {}), **allocator(size)}
+    return untouched({**QUIET, ENVIRONMENT: variables})
+
+
+def untouched(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return those settings whose keys are in Dask's configuration as Dask ships them."""
     shipped = _shipped()
-
-    def untouched(key: str) -> bool:
-        return bool(dask.config.get(key, None) == dask.config.get(key, None, config=shipped))
-
-    found: dict[str, Any] = {key: value for key, value in QUIET.items() if untouched(key)}
-    if untouched(ENVIRONMENT):
-        found[ENVIRONMENT] = {**dask.config.get(ENVIRONMENT, {}), **allocator(size)}
-    return found
+    return {
+        key: value
+        for key, value in settings.items()
+        if dask.config.get(key, None) == dask.config.get(key, None, config=shipped)
+    }
 
 
 def overdue() -> dict[str, str]:
