@@ -27,6 +27,7 @@ BENCHMARKS: dict[str, tuple[str, ...]] = {
     "limit": (),
     "overhead": (),
     "memory": (),
+    "clusters": (),
     "scale_simulation": ("--measure", "--validate"),
 }
 """The programs, with the options that they run with here."""

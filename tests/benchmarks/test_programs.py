@@ -8,6 +8,7 @@ from types import ModuleType
 from typing import Any
 
 import boosting
+import clusters
 import limit
 import memory
 import overhead
@@ -101,3 +102,11 @@ def test_peak_memory_is_that_of_the_workers(capsys: pytest.CaptureFixture[str], 
 def _data() -> tuple[Any, Any]:
     data = recipes.boosting(2, 40)
     return data.X, data.y
+
+
+def test_the_start_of_a_cluster_is_timed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert clusters.main(["--quick", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    [seconds] = found["values"]["local"]
+    assert seconds > 0
+    assert [claim["claim"] for claim in found["claims"]] == ["local: first worker"]
