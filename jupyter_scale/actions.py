@@ -175,7 +175,10 @@ def _end(connection: Connection) -> str:
     if owner is None:
         return idle or "%scale down"
     place = "" if owner.here else f" on {owner.machine}"
-    return f"process {owner.pid}{place}{idle and ' or '}{idle}"
+    name = f"process {owner.pid}{place}"
+    if owner == registry.owner():
+        name = "this process" if owner.pid == os.getpid() else "this Jupyter server"
+    return f"{name}{idle and ' or '}{idle}"
 
 
 def _age(seconds: float) -> str:
