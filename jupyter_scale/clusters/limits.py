@@ -2,11 +2,14 @@
 
 Pure functions: a wish (workers, threads, memory) becomes a `Size`, or a
 `ClusterError` whose one line names the value and the remedy. The numbers of the
-machine respect CPU affinity and cgroup limits (`dask.system`, `distributed.system`).
+machine respect CPU affinity and cgroup limits (`dask.system`, `distributed.system`), and what
+JupyterHub and Binder allow (`CPU_LIMIT`, `MEM_LIMIT`).
 """
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from dask.system import CPU_COUNT
@@ -19,6 +22,10 @@ SMALLEST = 256 * 2**20
 OVERCOMMIT = 4
 # What one Dask scheduler serves.
 MOST = 9_999
+
+
+# The part of JupyterHub's limit that is left to the notebook, which it counts in.
+NOTEBOOK = 8
 
 
 class ClusterError(Exception):
@@ -49,7 +56,7 @@ class Size:
         """What one worker has, in words."""
         return f"{counted(self.threads, 'thread')} and {format_bytes(self.memory)}"
 
-    def check(self, workers: int, *, cpus: int = CPU_COUNT, machine: int = MEMORY_LIMIT) -> None:
+    def check(self, workers: int, *, cpus: int | None = None, machine: int | None = None) -> None:
         """Check that this machine can carry this many workers of the size.
 
         Raises
@@ -57,6 +64,8 @@ class Size:
         ClusterError
             When it cannot.
         """
+        here = usable()
+        cpus, machine = cpus or here[0], machine or here[1]
         _check_width(workers, self.threads, cpus=cpus)
         if workers * self.memory > machine:
             raise ClusterError(
@@ -64,6 +73,30 @@ class Size:
                 f"{format_bytes(machine)} of this machine; start it anew with smaller ones: "
                 f"%scale down, then %scale up --workers {workers}"
             )
+
+
+def usable(environment: Mapping[str, str] = os.environ) -> tuple[int, int]:
+    """Return how many CPUs and how many bytes of memory a cluster can have here.
+
+    Examples
+    --------
+    >>> usable({"CPU_LIMIT": "0.5", "MEM_LIMIT": "1073741824"})
+    (1, 939524096)
+    """
+    cpus, memory = CPU_COUNT, MEMORY_LIMIT
+    if (limit := _number(environment.get("CPU_LIMIT"))) > 0:
+        cpus = min(cpus, max(1, int(limit)))
+    if (limit := _number(environment.get("MEM_LIMIT"))) > 0:
+        memory = min(memory, int(limit) - int(limit) // NOTEBOOK)
+    return cpus, memory
+
+
+def _number(text: str | None) -> float:
+    """Return what a variable says; whatever is no number sets no limit."""
+    try:
+        return float(text or 0)
+    except ValueError:
+        return 0
 
 
 def counted(number: int, noun: str) -> str:
@@ -90,8 +123,8 @@ def fit_size(
     threads: int | None = None,
     memory: str | None = None,
     *,
-    cpus: int = CPU_COUNT,
-    machine: int = MEMORY_LIMIT,
+    cpus: int | None = None,
+    machine: int | None = None,
 ) -> Size:
     """Complete a wish to a size that this machine can carry.
 
@@ -103,7 +136,7 @@ def fit_size(
         Memory of each worker, such as ``"2GiB"``; by default an equal share of
         what the machine has.
     cpus, machine : int
-        Usable CPUs and bytes of memory of this machine.
+        Usable CPUs and bytes of memory, by default those of this machine.
 
     Returns
     -------
@@ -119,6 +152,8 @@ def fit_size(
     >>> str(fit_size(2, memory="1GiB", cpus=4, machine=8 * 2**30))
     '2 workers with 1 thread and 1.00 GiB each'
     """
+    here = usable()
+    cpus, machine = cpus or here[0], machine or here[1]
     threads = 1 if threads is None else threads
     if threads < 1:
         raise ClusterError(f"--threads {threads}: a worker needs at least 1 thread.")

@@ -1,6 +1,8 @@
 import pytest
+from dask.system import CPU_COUNT
 
 from jupyter_scale.clusters import ClusterError, Size, fit_size
+from jupyter_scale.clusters.limits import usable
 
 GIB = 2**30
 
@@ -49,3 +51,27 @@ def test_a_machine_with_little_memory_carries_few_workers() -> None:
 
 def test_a_size_reads_well() -> None:
     assert str(Size(1, 2, GIB)) == "1 worker with 2 threads and 1.00 GiB each"
+
+
+@pytest.mark.parametrize(
+    ("variables", "expected"),
+    [
+        ({"CPU_LIMIT": "1.7"}, 1),
+        ({"CPU_LIMIT": "0.1"}, 1),
+        ({"CPU_LIMIT": "many"}, CPU_COUNT),
+        ({"CPU_LIMIT": "10000"}, CPU_COUNT),
+        ({}, CPU_COUNT),
+    ],
+)
+def test_cpus_follow_the_hub(variables: dict[str, str], expected: int) -> None:
+    assert usable(variables)[0] == expected
+
+
+def test_memory_follows_the_hub_and_leaves_some_to_the_notebook(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("MEM_LIMIT", str(2 * GIB))
+    monkeypatch.setenv("CPU_LIMIT", "1")
+    assert fit_size() == Size(workers=1, threads=1, memory=2 * GIB * 7 // 8)
+    with pytest.raises(ClusterError, match=r"more than the 1\.75 GiB"):
+        fit_size(1, memory="2GiB")
