@@ -9,12 +9,26 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterable
+from pathlib import Path
 
 from jupyter_scale import clusters
-from jupyter_scale.clusters import Adapt, ClusterError, Connection, Wish, registry
+from jupyter_scale.clusters import Adapt, ClusterError, Connection, Wish, manifest, registry
+from jupyter_scale.clusters.connection import written
 from jupyter_scale.command import Arguments
 
-__all__ = ["adapt", "down", "listed", "notebook", "profiled", "status", "to", "up", "use", "wish"]
+__all__ = [
+    "adapt",
+    "down",
+    "listed",
+    "manifested",
+    "notebook",
+    "profiled",
+    "status",
+    "to",
+    "up",
+    "use",
+    "wish",
+]
 
 
 def notebook() -> str:
@@ -112,6 +126,27 @@ def _one(name: str | None) -> Connection:
 def _running() -> str:
     names = [connection.id for connection in clusters.connections()]
     return f"running: {', '.join(names)}" if names else "none is running"
+
+
+def manifested(arguments: Arguments) -> str:
+    """Return a profile as Kubernetes reads it, or write it to a file."""
+    if arguments.helm:
+        documents = [manifest.values(arguments.namespace)]
+        command = manifest.install(arguments.namespace, arguments.file or "values.yaml")
+    else:
+        documents = manifest.manifest(
+            clusters.profile(arguments.name), namespace=arguments.namespace
+        )
+        manifest.validate(documents)
+        command = f"kubectl apply -f {arguments.file or 'cluster.yaml'}"
+    text = manifest.dumps(documents)
+    if arguments.file is None:
+        return f"{text.rstrip()}\n# {command}"
+    path = Path(arguments.file).expanduser()
+    if path.exists() and path.read_text(encoding="utf-8", errors="replace") != text:
+        raise ClusterError(f"{path} is there already and differs: move it away, or name another.")
+    written(path, text)
+    return f"Wrote {path}.\nNext: {command}"
 
 
 # -- what there is

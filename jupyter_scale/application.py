@@ -67,6 +67,7 @@ DONE: dict[str, Callable[[Arguments], str]] = {
     "adapt": actions.adapt,
     "down": actions.down,
     "list": lambda _: actions.listed(),
+    "manifest": actions.manifested,
     "profiles": lambda _: actions.profiled(),
     "to": actions.to,
     "up": _up,

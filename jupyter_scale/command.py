@@ -34,6 +34,7 @@ examples:
   %scale use local-3f2a          work on one of them; an address serves, too
   %scale to 4                    have 4 workers from now on
   %scale down                    close it
+  %scale manifest k8s            the profile k8s as Kubernetes reads it
   %%scale                        first line of a cell: run the cell merged
   %%scale --plan                 show what would be fitted, fit nothing
 """
@@ -61,6 +62,12 @@ Profiles are part of Dask's configuration, such as ~/.config/dask/jupyter-scale.
           kwargs: {cores: 8, memory: 16GiB, queue: normal}
         adapt: {minimum: 1, maximum: 20}
 """
+_MANIFEST_EPILOG = """\
+examples:
+  %scale manifest k8s
+  %scale manifest k8s --namespace course -o cluster.yaml
+  %scale manifest --helm -o values.yaml
+"""
 _CELL_EPILOG = """\
 examples:
   %%scale                        run this cell's searches merged
@@ -81,6 +88,9 @@ class Arguments(argparse.Namespace):
     maximum: int = 0
     adapt: list[int] | None = None
     all: bool = False
+    namespace: str = ""
+    helm: bool = False
+    file: str | None = None
     workers: int | None = None
     threads: int | None = None
     memory: str | None = None
@@ -136,7 +146,7 @@ def _new(prog: str, description: str, epilog: str | None = None) -> _Parser:
 
 def _build() -> dict[str, _Parser]:
     line = _new("%scale", "Run plain scikit-learn on a Dask cluster.", _LINE_EPILOG)
-    line.usage = "%%scale [up | list | use | to | adapt | down | profiles | help] [-h]"
+    line.usage = "%%scale [up | list | use | to | adapt | down | profiles | manifest | help] [-h]"
     to = _new("%scale to", "Have this many workers from now on, also when some are lost.")
     to.add_argument("number", type=_whole, metavar="N", help="workers")
     adapt = _new("%scale adapt", "Grow and shrink with the work from now on.")
@@ -159,6 +169,7 @@ def _build() -> dict[str, _Parser]:
         "profiles": _new(
             "%scale profiles", "Show the clusters that can be started by name.", _PROFILES_EPILOG
         ),
+        "manifest": _build_manifest(),
         "help": _new("%scale help", "Explain %scale and %%scale."),
         CELL: _build_cell(),
     }
@@ -190,6 +201,28 @@ def _build_up() -> _Parser:
         "--memory", metavar="SIZE", help="of each, such as 2GiB; default: an equal share"
     )
     return up
+
+
+def _build_manifest() -> _Parser:
+    manifest = _new(
+        "%scale manifest",
+        "Write a profile as Kubernetes reads it, checked against the operator's definitions.\n"
+        "Without a file it is shown.",
+        _MANIFEST_EPILOG,
+    )
+    manifest.add_argument("name", nargs="?", metavar="PROFILE", help="default: the configured one")
+    manifest.add_argument("--namespace", default="", metavar="NAME", help="where it is to be")
+    manifest.add_argument(
+        "--helm", action="store_true", help="the values that install the operator, instead"
+    )
+    manifest.add_argument(
+        "-o",
+        "--output",
+        dest="file",
+        metavar="FILE",
+        help="write there; what differs is not replaced",
+    )
+    return manifest
 
 
 def _build_down() -> _Parser:
@@ -371,7 +404,7 @@ def complete(line: str, *, cell: bool = False) -> tuple[str, list[str]]:
 def _names(command: str) -> list[str]:
     """Return what can be named after a command: profiles to start, clusters that run."""
     try:
-        if command == "up":
+        if command in ("up", "manifest"):
             return list(clusters.profiles())
         return [connection.id for connection in clusters.connections()]
     except clusters.ClusterError:

@@ -111,6 +111,7 @@ DONE: dict[str, Callable[[Arguments], str]] = {
     "adapt": actions.adapt,
     "down": actions.down,
     "list": lambda _: actions.listed(),
+    "manifest": actions.manifested,
     "profiles": lambda _: actions.profiled(),
     "status": lambda _: actions.status(),
     "to": actions.to,

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import dask
 import psutil
 import pytest
 from processes import close_clusters, family
@@ -65,6 +66,23 @@ def test_wrong_words_are_one_line(
     out, err = capsys.readouterr()
     assert says in err
     assert (out, err.count("\n")) == ("", 1)
+
+
+def test_a_manifest_is_shown_or_written_and_nothing_is_overwritten(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kube = {"module": "dask_kubernetes.operator", "class": "KubeCluster"}
+    file = str(tmp_path / "cluster.yaml")
+    with dask.config.set({"jupyter-scale.profiles": {"k8s": {"factory": kube, "workers": 2}}}):
+        assert main(["manifest", "k8s"]) == main(["manifest", "k8s", "-o", file]) == 0
+        shown = capsys.readouterr().out
+        assert "kind: DaskCluster" in shown
+        assert f"kubectl apply -f {file}" in shown
+        assert main(["manifest", "k8s", "-o", file]) == 0, "the same again"
+        assert main(["manifest", "k8s", "--namespace", "course", "-o", file]) == 1
+        assert "is there already and differs" in capsys.readouterr().err
+    assert main(["manifest", "--helm"]) == 0
+    assert "# helm install --repo" in capsys.readouterr().out
 
 
 def test_help_speaks_of_this_command(capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,7 +3,7 @@ from IPython.core.error import UsageError
 
 from jupyter_scale.command import complete, help_text, parse
 
-COMMANDS = ["up", "list", "use", "to", "adapt", "down", "profiles", "help"]
+COMMANDS = ["up", "list", "use", "to", "adapt", "down", "profiles", "manifest", "help"]
 
 
 def test_a_cell_line_gives_typed_values() -> None:

@@ -25,7 +25,7 @@ from jupyter_core.paths import jupyter_runtime_dir
 from jupyter_scale.clusters.limits import ClusterError
 from jupyter_scale.clusters.profiles import Adapt
 
-__all__ = ["Connection", "Process", "folder", "read", "remove", "write"]
+__all__ = ["Connection", "Process", "folder", "read", "remove", "scratch", "write"]
 
 PREFIX = "scale-"
 STARTING, RUNNING, CLOSED, FAILED = "starting", "running", "closed", "failed"
@@ -158,15 +158,24 @@ def path_of(identifier: str, kind: str = "json") -> Path:
     return folder() / f"{PREFIX}{identifier}.{kind}"
 
 
+def scratch(host: Process) -> Path:
+    """Return where a host may put what its cluster needs; it is removed when both are over."""
+    return folder() / f".{PREFIX}{host.machine}-{host.pid}"
+
+
 def write(connection: Connection) -> None:
     """Put a connection in place of what stood there, readable by its owner only."""
-    target = path_of(connection.id)
+    written(path_of(connection.id), json.dumps(asdict(connection)))
+
+
+def written(path: Path, text: str) -> None:
+    """Write a file whole or not at all, for its owner only."""
     # mkstemp's files are their owner's alone from the start
-    handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as file:
-            json.dump(asdict(connection), file)
-        os.replace(name, target)
+            file.write(text)
+        os.replace(name, path)
     except BaseException:
         os.unlink(name)
         raise
