@@ -27,7 +27,7 @@ from jupyter_scale.clusters import Wish, profile, registry
 
 TESTS = Path(__file__).resolve().parents[1] / "tests" / "clusters"
 LIMITS = {"local": 3.0, "gateway": 5.0, "slurm": 6.0}  # seconds
-KINDS = ("local", "gateway", "slurm", "ssh", "kubernetes")
+KINDS = ("local", "gateway", "slurm")
 EXAMPLES = """\
   python benchmarks/clusters.py --check
   python benchmarks/clusters.py --kinds local slurm --rounds 3"""

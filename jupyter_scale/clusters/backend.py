@@ -120,14 +120,14 @@ class Backend:
             When that many are not possible.
         """
         check_workers(workers, "%scale to")
-        self.workers, self.adapted = workers, None
         self.cluster.scale(workers)
+        self.workers, self.adapted = workers, None
 
     def adapt(self, between: Adapt) -> None:
         """Grow and shrink between two numbers of workers from now on."""
         check_workers(between.maximum, "%scale adapt")
-        self.workers, self.adapted = None, between
         self.cluster.adapt(minimum=between.minimum, maximum=between.maximum)
+        self.workers, self.adapted = None, between
 
     def close(self) -> None:
         """End the workers and the scheduler."""

@@ -11,6 +11,14 @@ from jupyter_scale.clusters.profiles import Adapt, Profile
 __all__ = ["backend"]
 
 KINDS = {
+    "dask_gateway.GatewayCluster": "gateway.GatewayCluster",
+    "dask_jobqueue.HTCondorCluster": "jobqueue.JobQueue",
+    "dask_jobqueue.LSFCluster": "jobqueue.JobQueue",
+    "dask_jobqueue.MoabCluster": "jobqueue.JobQueue",
+    "dask_jobqueue.OARCluster": "jobqueue.JobQueue",
+    "dask_jobqueue.PBSCluster": "jobqueue.JobQueue",
+    "dask_jobqueue.SGECluster": "jobqueue.JobQueue",
+    "dask_jobqueue.SLURMCluster": "jobqueue.Slurm",
     "distributed.LocalCluster": "local.Local",
 }
 """The classes, by package, and ours: a module is imported when it is needed."""

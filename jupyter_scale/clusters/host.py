@@ -134,7 +134,7 @@ class Host:
             idle_timeout=request.idle_timeout,
         )
         self._told: asyncio.Future[str] | None = None
-        self._answered = time.monotonic()
+        self._answered = self._asked = time.monotonic()
 
     async def run(self) -> int:
         """Start the cluster, watch over it until it is to end, close it; return the exit code."""
@@ -160,7 +160,8 @@ class Host:
     async def _start(self) -> None:
         deadline = time.monotonic() + self._request.timeout
         starting = asyncio.ensure_future(asyncio.to_thread(self._backend.start))
-        await self._until(starting.done, deadline)
+        while not starting.done():
+            await self._tick(deadline)
         starting.result()
         self._update(
             words="the scheduler runs, waiting for the first worker",
@@ -168,26 +169,24 @@ class Host:
             dashboard=self._backend.dashboard,
             certificate=certificate(self._backend.security),
         )
-        while await self._workers() < self._backend.first:
-            await self._until(lambda: True, deadline, SOON)
+        present = 0
+        while present < self._backend.first:
+            await self._tick(deadline)
+            present = await self._workers()
         self._update(state=RUNNING, **await self._now())
 
-    async def _until(self, true: Callable[[], bool], deadline: float, pause: float = SOON) -> None:
-        """Wait until something is true, and show what the cluster itself waits for."""
-        asked = time.monotonic()
-        while True:
-            await self._pause(pause)
-            if time.monotonic() - asked > TICK:
-                asked = time.monotonic()
-                self._update(words=await asyncio.to_thread(self._backend.words))
-            if true():
-                return
-            if time.monotonic() > deadline:
-                words = self._connection.words
-                raise Ending(
-                    f"no worker came within {spoken(self._request.timeout)}: {words}; to wait "
-                    f"longer, set jupyter-scale.profiles.{self._request.profile.name}.timeout"
-                )
+    async def _tick(self, deadline: float) -> None:
+        """Wait a little, show what the cluster itself waits for, and give up when it is late."""
+        await self._pause(SOON)
+        if time.monotonic() - self._asked > TICK:
+            self._asked = time.monotonic()
+            self._update(words=await asyncio.to_thread(self._backend.words))
+        if time.monotonic() > deadline:
+            words = self._connection.words
+            raise Ending(
+                f"no worker came within {spoken(self._request.timeout)}: {words}; to wait "
+                f"longer, set jupyter-scale.profiles.{self._request.profile.name}.timeout"
+            )
 
     # -- watch
 

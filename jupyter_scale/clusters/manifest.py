@@ -8,6 +8,7 @@ profile's ``factory.kwargs`` say as for KubeCluster goes before ours; two more a
 
 from __future__ import annotations
 
+import copy
 import json
 import re
 from collections.abc import Iterator, Mapping
@@ -74,14 +75,14 @@ def manifest(
     if namespace:
         for document in documents:
             document["metadata"]["namespace"] = namespace
-    return documents
+    return copy.deepcopy(documents)  # what is changed in them is not changed in the profile
 
 
 def cluster(profile: Profile, name: str, *, encrypted: bool = False) -> Document:
     """Return a profile's `DaskCluster`."""
     operator = _operator()  # its import completes Dask's configuration
     kwargs = profile.factory.kwargs
-    resources = _of(profile, "resources") or {}
+    resources = _written(_of(profile, "resources") or {})
     spec: Document = operator.make_cluster_spec(
         name,
         image=kwargs.get("image") or profile.image or dask.config.get("kubernetes.image"),
@@ -162,6 +163,16 @@ def _of(profile: Profile, argument: str) -> Any:
     """Return an argument of KubeCluster, from the profile or Dask's configuration."""
     kwargs = profile.factory.kwargs
     return kwargs.get(argument, dask.config.get(f"kubernetes.{argument.replace('_', '-')}", None))
+
+
+def _written(resources: Mapping[str, Any]) -> Document:
+    """Return resources with their quantities as text, which the operator's definitions ask for."""
+    return {
+        part: {name: str(amount) for name, amount in amounts.items()}
+        if isinstance(amounts, Mapping)
+        else amounts
+        for part, amounts in resources.items()
+    }
 
 
 def _lost(state: str) -> Document:

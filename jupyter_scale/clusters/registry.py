@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import secrets
+import shutil
 import signal
 import subprocess
 import sys
@@ -37,6 +38,7 @@ from jupyter_scale.clusters.connection import (
     path_of,
     read,
     remove,
+    scratch,
     security,
     write,
 )
@@ -98,6 +100,7 @@ def connections() -> list[Connection]:
         if connection.state in (STARTING, RUNNING) and not connection.alive:
             connection = connection.over(CLOSED, "its host process was killed")
             write(connection)
+            shutil.rmtree(scratch(connection.host), ignore_errors=True)
         if connection.alive:
             found.append(connection)
         elif time.time() - connection.ended > KEPT:

@@ -15,7 +15,7 @@ import psutil
 
 from jupyter_scale.clusters import Cluster
 
-BEDS = ("local", "address")
+BEDS = ("local", "address", "gateway", "slurm")
 
 
 def kill_process(cluster: Cluster) -> None:
