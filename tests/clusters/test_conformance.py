@@ -64,11 +64,10 @@ def scaled(cluster: Cluster, workers: int) -> None:
 
 
 def test_it_starts_and_works(bed: Bed, cluster: Cluster) -> None:
-    assert present(cluster) == 1
     assert cluster.client.submit(sum, [1, 2]).result(timeout=SLOW) == 3
-    state = cluster.ready()
-    assert state.alive
-    assert state.text.startswith("1 worker")
+    assert present(cluster) == 1
+    assert cluster.ready().alive
+    wait_for(lambda: cluster.state().text.startswith("1 worker"))
 
 
 OTHER = """
