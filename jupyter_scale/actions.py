@@ -16,19 +16,7 @@ from jupyter_scale.clusters import Adapt, ClusterError, Connection, Wish, manife
 from jupyter_scale.clusters.connection import written
 from jupyter_scale.command import Arguments
 
-__all__ = [
-    "adapt",
-    "down",
-    "listed",
-    "manifested",
-    "notebook",
-    "profiled",
-    "status",
-    "to",
-    "up",
-    "use",
-    "wish",
-]
+__all__ = ["DONE", "notebook", "status", "up", "use", "wish"]
 
 
 def notebook() -> str:
@@ -211,7 +199,7 @@ def _end(connection: Connection) -> str:
         return idle or "%scale down"
     place = "" if owner.here else f" on {owner.machine}"
     name = f"process {owner.pid}{place}"
-    if owner == registry.owner():
+    if owner.same(registry.owner()):
         name = "this process" if owner.pid == os.getpid() else "this Jupyter server"
     return f"{name}{idle and ' or '}{idle}"
 
@@ -234,6 +222,17 @@ def profiled() -> str:
         size = profile.size or ("1 worker a CPU" if profile.local else "")
         rows.append((marked, profile.name, kind, size, profile.origin, missing))
     return f"{_table(rows)}\n* is what %scale up starts"
+
+
+DONE: dict[str, Callable[[Arguments], str]] = {
+    "adapt": adapt,
+    "down": down,
+    "list": lambda _: listed(),
+    "manifest": manifested,
+    "profiles": lambda _: profiled(),
+    "to": to,
+}
+"""What every place can do, by the word for it."""
 
 
 def _table(rows: list[tuple[str, ...]]) -> str:

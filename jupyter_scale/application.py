@@ -7,7 +7,7 @@ closes when it was idle for long, or by `jupyter scale down`.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from IPython.core.error import UsageError
 
@@ -63,15 +63,7 @@ def _say(line: str) -> None:
     print(_here(line), file=sys.stderr, flush=True)
 
 
-DONE: dict[str, Callable[[Arguments], str]] = {
-    "adapt": actions.adapt,
-    "down": actions.down,
-    "list": lambda _: actions.listed(),
-    "manifest": actions.manifested,
-    "profiles": lambda _: actions.profiled(),
-    "to": actions.to,
-    "up": _up,
-}
+DONE = {**actions.DONE, "up": _up}
 
 
 def _here(text: str) -> str:

@@ -8,7 +8,8 @@ UsageError, which is one line on the screen and stops "Run all".
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -76,7 +77,8 @@ class Magics:
         elif arguments.command == "help":
             print(help_text())
         else:
-            print(_done(arguments))
+            with _one_line():
+                print(DONE[arguments.command or "status"](arguments))
 
     def cell(self, line: str, cell: str) -> None:
         """Run `%%scale` where the cell comes as text: called by other code, or for help."""
@@ -97,24 +99,23 @@ class Magics:
         self._cells.enter(arguments, client)
 
 
-def _done(arguments: Arguments) -> str:
-    """Do what a line asks for, and return what is to be said of it."""
+@contextmanager
+def _one_line() -> Iterator[None]:
+    """Raise what is wrong with a cluster as wrong usage: a line, and no traceback."""
     try:
-        if arguments.command == "up":
-            return actions.up(arguments, WORK, print)
-        return DONE[arguments.command or "status"](arguments)
+        yield
     except clusters.ClusterError as error:
         raise UsageError(str(error)) from None
 
 
-DONE: dict[str, Callable[[Arguments], str]] = {
-    "adapt": actions.adapt,
-    "down": actions.down,
-    "list": lambda _: actions.listed(),
-    "manifest": actions.manifested,
-    "profiles": lambda _: actions.profiled(),
+def _up(arguments: Arguments) -> str:
+    return actions.up(arguments, WORK, print)
+
+
+DONE = {
+    **actions.DONE,
     "status": lambda _: actions.status(),
-    "to": actions.to,
+    "up": _up,
     "use": actions.use,
 }
 
@@ -139,19 +140,15 @@ def _present() -> Client | None:
 
 
 def _started() -> Client:
-    try:
+    with _one_line():
         cluster = clusters.start(modules=WORK, notebook=actions.notebook(), show=print)
-    except clusters.ClusterError as error:
-        raise UsageError(str(error)) from None
     print(f"Started {cluster.name}: {cluster.state().text}. %scale down closes it.")
     return cluster.client
 
 
 def _prepare(client: Client, *, force: bool) -> None:
-    try:
+    with _one_line():
         said = prepare(client, Path.cwd(), force=force)
-    except clusters.ClusterError as error:
-        raise UsageError(str(error)) from None
     if said:
         print(said)
 

@@ -120,6 +120,10 @@ class Backend:
             When that many are not possible.
         """
         check_workers(workers, "%scale to")
+        # Dask's own clusters go on adapting when they are told a number.
+        adaptive = getattr(self.cluster, "_adaptive", None)
+        if adaptive is not None:
+            adaptive.stop()
         self.cluster.scale(workers)
         self.workers, self.adapted = workers, None
 

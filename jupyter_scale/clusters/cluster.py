@@ -8,7 +8,6 @@ started by it alone.
 from __future__ import annotations
 
 import atexit
-import os
 import re
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -22,7 +21,7 @@ from distributed import Client, default_client, fire_and_forget
 
 from jupyter_scale.clusters import registry
 from jupyter_scale.clusters.backend import reason
-from jupyter_scale.clusters.connection import Connection, security
+from jupyter_scale.clusters.connection import Connection, Process, security
 from jupyter_scale.clusters.limits import ClusterError, counted
 from jupyter_scale.clusters.profiles import profile, profiles
 from jupyter_scale.clusters.registry import Wish
@@ -128,7 +127,7 @@ class Cluster:
                 self.client.wait_for_workers(1, timeout=PATIENCE)
             except TimeoutError:
                 return State(False, f"no worker has come back for {PATIENCE:.0f} s")
-        return self.state() if not state.alive else state
+        return state
 
     def warm(self, modules: Iterable[str]) -> None:
         """Have the workers import what they will need, while they have nothing else to do.
@@ -240,7 +239,7 @@ def use(name: str) -> Cluster:
 def mine(notebook: str = "") -> list[Connection]:
     """Return the clusters of this Jupyter server, the nearest last: that of this notebook."""
     owner = registry.owner()
-    found = [one for one in registry.connections() if one.owner == owner and one.scheduler]
+    found = [one for one in registry.connections() if owner.same(one.owner) and one.scheduler]
     return sorted(found, key=lambda one: (bool(notebook) and one.notebook == notebook, one.created))
 
 
@@ -306,7 +305,7 @@ def _ended() -> None:
     if cluster is None:
         return
     connection = cluster.connection
-    if connection is not None and connection.owner and connection.owner.pid == os.getpid():
+    if connection is not None and Process.this().same(connection.owner):
         with suppress(ClusterError):
             close()
     leave()

@@ -60,6 +60,19 @@ class Process:
         """
         return cls(pid, psutil.Process(pid).create_time(), socket.gethostname())
 
+    @classmethod
+    def this(cls) -> Process:
+        """Return the process that asks."""
+        return cls.of(os.getpid())
+
+    def same(self, other: Process | None) -> bool:
+        """Whether another note is of this process: a start is read anew, and clocks are set."""
+        return (
+            other is not None
+            and (self.pid, self.machine) == (other.pid, other.machine)
+            and abs(self.started - other.started) < 1
+        )
+
     @property
     def here(self) -> bool:
         """Whether it belongs to this machine."""
@@ -71,9 +84,8 @@ class Process:
         if not self.here:
             return True
         try:
-            process = psutil.Process(self.pid)
-            same = abs(process.create_time() - self.started) < 1
-            return bool(same and process.status() != psutil.STATUS_ZOMBIE)
+            running = psutil.Process(self.pid).status() != psutil.STATUS_ZOMBIE
+            return running and self.same(Process.of(self.pid))
         except psutil.Error:
             return False
 

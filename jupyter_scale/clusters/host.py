@@ -127,13 +127,14 @@ class Host:
             request.profile.name,
             STARTING,
             "starting",
-            Process.of(os.getpid()),
+            Process.this(),
             request.owner,
             request.notebook,
             created=time.time(),
             idle_timeout=request.idle_timeout,
         )
         self._told: asyncio.Future[str] | None = None
+        self._scheduler: Any = None  # connected once, for all questions
         self._answered = self._asked = time.monotonic()
 
     async def run(self) -> int:
@@ -229,11 +230,12 @@ class Host:
             raise Ending(f"it had nothing to do for {spoken(self._request.idle_timeout)}")
 
     async def _ask(self, what: str) -> Any:
-        security = self._backend.security
-        args = security.get_connection_args("client") if security is not None else {}
+        if self._scheduler is None:
+            security = self._backend.security
+            args = security.get_connection_args("client") if security is not None else {}
+            self._scheduler = rpc(self._backend.address, connection_args=args, timeout=5)
         try:
-            async with rpc(self._backend.address, connection_args=args, timeout=5) as scheduler:
-                found = await asyncio.wait_for(getattr(scheduler, what)(), 5)
+            found = await asyncio.wait_for(getattr(self._scheduler, what)(), 5)
         except (OSError, TimeoutError) as error:
             if time.monotonic() - self._answered > PATIENCE:
                 raise Ending(f"its scheduler does not answer: {reason(error)}") from None
@@ -276,6 +278,9 @@ class Host:
 
     async def _end(self, server: Server | None, state: str, why: str) -> int:
         self._update(words=f"closing: {why}")
+        if self._scheduler is not None:
+            with suppress(Exception):
+                await self._scheduler.close_rpc()
         with suppress(Exception):
             async with asyncio.timeout(PATIENCE):
                 await asyncio.to_thread(self._backend.close)
@@ -312,7 +317,8 @@ def main() -> NoReturn:
     request = Request.loads(sys.stdin.read())
     sys.path[:] = request.path
     os.environ.pop(INHERITED, None)
-    code = asyncio.run(Host(request).run())
+    # Not asyncio.run, which waits for threads: a start or an end that is stuck in one must not keep
+    # the host.
+    code = asyncio.new_event_loop().run_until_complete(Host(request).run())
     sys.stdout.flush()
-    # A cluster whose start or end is stuck in a thread must not keep its host.
     os._exit(code)

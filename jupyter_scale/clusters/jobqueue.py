@@ -31,16 +31,16 @@ from jupyter_scale.clusters.backend import Backend
 from jupyter_scale.clusters.connection import Process, scratch
 from jupyter_scale.clusters.limits import ClusterError, Size, check_workers, counted
 from jupyter_scale.clusters.profiles import Adapt, Profile
+from jupyter_scale.clusters.threads import VARIABLES
 
 __all__ = ["JobQueue", "Slurm"]
 
 PATIENCE = 30.0  # seconds that a nanny has to restart its worker until the job is given up
 LOOPBACK = "127.0.0.1:0"
-THREADS = {name: "1" for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
 OLDER = {"worker_extra_args": "extra", "job_script_prologue": "env_extra"}
 """dask-jobqueue's settings, and what they were called before."""
 NEVER = re.compile(
-    r"BadConstraints|Partition(Down|Inactive|NodeLimit|TimeLimit)|Invalid(Account|QOS)"
+    r"BadConstraints|Partition(Config|Down|Inactive|NodeLimit|TimeLimit)|Invalid(Account|QOS)"
     r"|AccountNotAllowed|QOSNotAllowed|.*(MaxCpuPerJob|MaxMemPerJob|MaxNodePerJob|MaxWall).*"
     r"|JobHeld(Admin|User)|launch.failed.requeued.held|DependencyNeverSatisfied",
     re.IGNORECASE,
@@ -57,7 +57,7 @@ class JobQueue(Backend):
         if workers is None and adapt is None:
             workers = profile.factory.kwargs.get("n_workers") or 1
         super().__init__(profile, workers, adapt, size)
-        self._folder = scratch(Process.of(os.getpid()))
+        self._folder = scratch(Process.this())
 
     def start(self) -> None:
         program = self._submits
@@ -108,7 +108,7 @@ class JobQueue(Backend):
 
     def _exports(self) -> list[str]:
         """Return lines for the job script: many batch systems do not hand on an environment."""
-        variables = {**THREADS, **self.profile.environment}
+        variables = {**dict.fromkeys(VARIABLES, "1"), **self.profile.environment}
         if self.profile.config:
             settings = dask.config.serialize(dict(self.profile.config))
             variables["DASK_INTERNAL_INHERIT_CONFIG"] = settings

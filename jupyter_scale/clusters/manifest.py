@@ -1,7 +1,7 @@
 """A profile as Kubernetes knows it: what the Dask operator makes a cluster of, checked offline.
 
 A `DaskCluster`, a `DaskAutoscaler` where the profile adapts, and a `NetworkPolicy` that keeps other
-pods out. The `kubernetes` kind starts the same documents, so what is written is what runs. What a
+pods out. What a
 profile's ``factory.kwargs`` say as for KubeCluster goes before ours; two more are for workers only:
 ``tolerations`` and ``node-selector``, as for spot machines.
 """
@@ -24,7 +24,7 @@ import yaml
 from distributed import Security
 
 from jupyter_scale.clusters.limits import ClusterError
-from jupyter_scale.clusters.profiles import Profile
+from jupyter_scale.clusters.profiles import Profile, variable
 from jupyter_scale.clusters.threads import VARIABLES
 
 __all__ = ["Document", "dumps", "install", "manifest", "validate", "values"]
@@ -116,7 +116,7 @@ def _complete_scheduler(container: Document, profile: Profile, encrypted: bool) 
     if encrypted:
         container["args"] += ["--protocol", "tls"]
     routes = [*dask.config.get(ROUTES), API]
-    container["env"] = _environment({_variable(ROUTES): json.dumps(routes)}, profile)
+    container["env"] = _environment({variable(ROUTES): json.dumps(routes)}, profile)
 
 
 def _complete_worker(container: Document, profile: Profile, resources: Mapping[str, Any]) -> None:
@@ -138,7 +138,7 @@ def _environment(
 ) -> list[Document]:
     """Return the variables of a container; what the user has set goes before ours."""
     settings = {
-        _variable(key): value if isinstance(value, str) else repr(value)
+        variable(key): value if isinstance(value, str) else repr(value)
         for key, value in profile.config.items()
         if not key.startswith("kubernetes.")  # meant for KubeCluster here
     }
@@ -184,11 +184,6 @@ def _lost(state: str) -> Document:
     }
 
 
-def _variable(key: str) -> str:
-    """Return the environment variable that is a key of Dask's configuration."""
-    return f"DASK_{key.replace('.', '__').replace('-', '_').upper()}"
-
-
 def policy(name: str) -> Document:
     """Return a `NetworkPolicy`: a cluster's pods hear each other and the operator, nobody else.
 
@@ -217,7 +212,7 @@ def secret(name: str, security: Any) -> Document:
     for role in ("scheduler", "worker", "client"):
         for part in ("cert", "key"):
             found[f"distributed.comm.tls.{role}.{part}"] = getattr(security, f"tls_{role}_{part}")
-    data = {_variable(key): value for key, value in found.items()}
+    data = {variable(key): value for key, value in found.items()}
     return _document("v1", "Secret", name, type="Opaque", stringData=data)
 
 

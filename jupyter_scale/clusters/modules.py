@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import importlib
-import os
-import socket
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,6 +15,7 @@ from types import ModuleType
 
 from distributed import Client, Worker, WorkerPlugin
 
+from jupyter_scale.clusters.connection import Process
 from jupyter_scale.clusters.limits import ClusterError
 
 __all__ = ["Files", "Sent", "found"]
@@ -87,11 +86,11 @@ class Files(WorkerPlugin):
 
     def __init__(self, files: Mapping[str, bytes]) -> None:
         self.files = dict(files)
-        self.origin = (socket.gethostname(), os.getpid())
+        self.origin = Process.this()
 
     def setup(self, worker: Worker) -> None:
         """Do it on a worker: Dask calls this on all at once, and on each that comes."""
-        if self.origin == (socket.gethostname(), os.getpid()):
+        if self.origin.same(Process.this()):
             return  # a worker in the notebook's process has the notebook's modules
         folder = Path(worker.local_directory) / f"modules-{digest(self.files)}"
         for name, content in self.files.items():
@@ -109,12 +108,12 @@ class Files(WorkerPlugin):
 class Sent:
     """What one client has sent."""
 
-    def __init__(self, client: Client) -> None:
-        self._client, self._digest = client, digest({})
+    def __init__(self) -> None:
+        self._digest = digest({})
 
-    def send(self, folder: Path) -> None:
+    def send(self, client: Client, folder: Path) -> None:
         """Send what has changed since the last time."""
         files = found(folder)
         if (now := digest(files)) != self._digest:
-            self._client.register_plugin(Files(files))
+            client.register_plugin(Files(files))
             self._digest = now

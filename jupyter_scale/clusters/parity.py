@@ -73,17 +73,18 @@ def _minor(version: str) -> list[str]:
 class Parity:
     """What one client knows of its scheduler's and its workers' packages."""
 
-    def __init__(self, client: Client) -> None:
-        self._client = client
+    def __init__(self) -> None:
         self._looked: set[str] = set()
         self._digests: set[str] = set()
         self._scheduler = False
 
-    def check(self, *, force: bool = False) -> str:
+    def check(self, client: Client, *, force: bool = False) -> str:
         """Compare with what has come since the last time.
 
         Parameters
         ----------
+        client : distributed.Client
+            Always the same one.
         force : bool
             Show what would be refused, and go on.
 
@@ -97,7 +98,7 @@ class Parity:
         ClusterError
             When what must be the same is not.
         """
-        workers = [one for one in self._client.nthreads() if one not in self._looked]
+        workers = [one for one in client.nthreads() if one not in self._looked]
         if not workers and self._scheduler:
             return ""
         digest, packages = _probes()
@@ -105,12 +106,12 @@ class Parity:
         refused: list[str] = []
         others: dict[str, Difference] = {}
         if not self._scheduler:
-            found = differences(here, self._client.run_on_scheduler(packages))
+            found = differences(here, client.run_on_scheduler(packages))
             refused += [f"on the scheduler, {one}" for one in blocking(found, CARRY)]
-        for same, where in _grouped(self._client.run(digest, workers=workers)).items():
+        for same, where in _grouped(client.run(digest, workers=workers)).items():
             if same in self._digests:
                 continue
-            there: dict[str, str] = self._client.run(packages, workers=where[:1])[where[0]]
+            there: dict[str, str] = client.run(packages, workers=where[:1])[where[0]]
             found = differences(here, there)
             stop = blocking(found, CARRY + COMPUTE)
             refused += [f"on {counted(len(where), 'worker')}, {one}" for one in stop]

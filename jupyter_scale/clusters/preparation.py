@@ -15,8 +15,10 @@ __all__ = ["prepare"]
 
 
 class _Prepared:
-    def __init__(self, client: Client) -> None:
-        self.parity, self.sent, self.limited = Parity(client), Sent(client), False
+    """What is known of one client; it does not hold the client, which may go."""
+
+    def __init__(self) -> None:
+        self.parity, self.sent, self.limited = Parity(), Sent(), False
 
 
 _prepared: WeakKeyDictionary[Client, _Prepared] = WeakKeyDictionary()
@@ -43,10 +45,10 @@ def prepare(client: Client, folder: Path, *, force: bool = False) -> str:
     ClusterError
         Where that is refused.
     """
-    known = _prepared.setdefault(client, _Prepared(client))
-    said = known.parity.check(force=force)
+    known = _prepared.setdefault(client, _Prepared())
+    said = known.parity.check(client, force=force)
     if not known.limited:
         client.register_plugin(OneThread())
         known.limited = True
-    known.sent.send(folder)
+    known.sent.send(client, folder)
     return said

@@ -27,9 +27,9 @@ import fastjsonschema
 import yaml
 from dask.utils import parse_timedelta
 
-from jupyter_scale.clusters.limits import ClusterError
+from jupyter_scale.clusters.limits import ClusterError, counted
 
-__all__ = ["Adapt", "Factory", "Profile", "default", "profile", "profiles"]
+__all__ = ["Adapt", "Factory", "Profile", "default", "profile", "profiles", "variable"]
 
 KEY = "jupyter-scale"
 BUILT_IN = "built in"
@@ -136,7 +136,7 @@ class Profile:
             return str(self.adapt)
         if self.workers is None:
             return ""
-        return "1 worker" if self.workers == 1 else f"{self.workers} workers"
+        return counted(self.workers, "worker")
 
     @property
     def missing(self) -> str:
@@ -162,8 +162,11 @@ def profiles() -> dict[str, Profile]:
     """
     written = _section()
     _validate(written)
-    tables = {**_built_in(), **written.get("profiles", {})}
-    return {name: _profile(name, table) for name, table in tables.items()}
+    own = written.get("profiles", {})
+    return {
+        name: _profile(name, table, _origin(f"profiles.{name}") if name in own else BUILT_IN)
+        for name, table in {**_built_in(), **own}.items()
+    }
 
 
 def profile(name: str | None = None) -> Profile:
@@ -230,7 +233,7 @@ def _built_in() -> dict[str, dict[str, Any]]:
     return tables
 
 
-def _profile(name: str, table: Mapping[str, Any]) -> Profile:
+def _profile(name: str, table: Mapping[str, Any], origin: str) -> Profile:
     factory, adapt = table["factory"], table.get("adapt")
     if adapt is not None:
         adapt = Adapt(adapt.get("minimum", 0), adapt["maximum"])
@@ -252,7 +255,7 @@ def _profile(name: str, table: Mapping[str, Any]) -> Profile:
         {key: str(value) for key, value in table.get("environment", {}).items()},
         _seconds(table.get("timeout", TIMEOUT), f"profiles.{name}.timeout"),
         _seconds(table.get("idle-timeout", IDLE_TIMEOUT), f"profiles.{name}.idle-timeout"),
-        _origin(f"profiles.{name}") if name in _section().get("profiles", {}) else BUILT_IN,
+        origin,
     )
 
 
@@ -327,17 +330,28 @@ def _origin(*path: str) -> str:
     """Return where a setting is written: what was read last counts."""
     for length in range(len(path), -1, -1):
         key = ".".join((KEY, *path[:length]))
-        if length and _variable(key):
-            return f"environment variable {_variable(key)}"
+        if length and (variable := _set_by(key)):
+            return f"environment variable {variable}"
         found = list(dask.config.paths_containing_key(key, dask.config.paths))
         if found:
             return _short(found[-1])
     return "Dask's configuration"
 
 
-def _variable(key: str) -> str:
+def variable(key: str) -> str:
+    """Return the environment variable that is a key of Dask's configuration.
+
+    Examples
+    --------
+    >>> variable("jupyter-scale.default")
+    'DASK_JUPYTER_SCALE__DEFAULT'
+    """
+    return f"DASK_{key.replace('.', '__').replace('-', '_').upper()}"
+
+
+def _set_by(key: str) -> str:
     """Return the environment variable that sets a key or something below it."""
-    wanted = "DASK_" + key.replace("-", "_").replace(".", "__").upper()
+    wanted = variable(key)
     for name in os.environ:
         if name.upper() == wanted or name.upper().startswith(f"{wanted}__"):
             return name

@@ -83,7 +83,7 @@ def owner() -> Process:
     if server.isdecimal() and int(server) > 1:
         with suppress(psutil.Error):
             return Process.of(int(server))
-    return Process.of(os.getpid())
+    return Process.this()
 
 
 def connections() -> list[Connection]:

@@ -7,10 +7,11 @@ of its threads, and take twice as long for the same work.
 from __future__ import annotations
 
 import os
-import socket
 
 from distributed import Worker, WorkerPlugin
 from threadpoolctl import threadpool_limits
+
+from jupyter_scale.clusters.connection import Process
 
 __all__ = ["OneThread"]
 
@@ -23,11 +24,11 @@ class OneThread(WorkerPlugin):
     name = "jupyter-scale-threads"
 
     def __init__(self) -> None:
-        self.origin = (socket.gethostname(), os.getpid())
+        self.origin = Process.this()
 
     def setup(self, worker: Worker) -> None:
         """Do it on a worker: Dask calls this on all at once, and on each that comes."""
-        if self.origin == (socket.gethostname(), os.getpid()):
+        if self.origin.same(Process.this()):
             return  # a worker in the notebook's process: its threads are the notebook's
         for name in VARIABLES:
             os.environ.setdefault(name, "1")

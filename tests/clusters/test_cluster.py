@@ -132,6 +132,20 @@ def test_it_is_scaled_and_adapts(cluster: Cluster) -> None:
     wait_for(lambda: "0 to 2 workers" in cluster.state().text)
 
 
+def test_a_number_ends_the_adapting(cluster: Cluster) -> None:
+    connection = cluster.connection
+    assert connection is not None
+    registry.adapt(connection, Adapt(0, 1))
+    wait_for(lambda: not present(cluster))
+    registry.scale(connection, 2)
+    wait_for(lambda: len(present(cluster)) == 2)
+    # Dask looks once a second, and lets idle workers go at the third look.
+    end = time.monotonic() + 6
+    while time.monotonic() < end:
+        assert len(present(cluster)) == 2
+        time.sleep(0.2)
+
+
 def test_a_number_that_it_cannot_have_changes_nothing(cluster: Cluster) -> None:
     connection = cluster.connection
     assert connection is not None

@@ -20,6 +20,7 @@ import pytest
 from processes import wait_for
 
 from jupyter_scale.clusters.backend import SETTINGS
+from jupyter_scale.clusters.profiles import variable
 
 pytestmark = pytest.mark.skipif(
     os.geteuid() != 0 or shutil.which("ip") is None,
@@ -61,10 +62,7 @@ class Machines:
 
     def dask(self, index: int, *words: str) -> subprocess.Popen[bytes]:
         """Run one of Dask's commands on a machine, with the settings of our profiles."""
-        variables = {
-            f"DASK_{key.upper().replace('.', '__').replace('-', '_')}": value
-            for key, value in SETTINGS.items()
-        }
+        variables = {variable(key): value for key, value in SETTINGS.items()}
         log = self._stack.enter_context((self._folder / f"{index}.log").open("w"))
         process = subprocess.Popen(
             within(self.names[index], sys.executable, "-m", "dask", *words, "--no-dashboard"),

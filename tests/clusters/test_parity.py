@@ -22,7 +22,7 @@ def test_what_must_be_the_same_is_told_from_the_rest() -> None:
 
 
 def test_the_same_environment_passes_without_a_word(cluster: Cluster) -> None:
-    assert Parity(cluster.client).check() == ""
+    assert Parity().check(cluster.client) == ""
 
 
 def test_what_is_installed_is_read_as_pip_reads_it() -> None:
@@ -64,20 +64,20 @@ def elsewhere(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 def test_another_numpy_is_refused_and_can_be_forced(elsewhere: Any) -> None:
-    parity = Parity(elsewhere(numpy="1.0").client)
+    client = elsewhere(numpy="1.0").client
     with pytest.raises(ClusterError, match=r"on 1 worker, numpy [\d.]+ \(here 1\.0\).*--force"):
-        parity.check()
-    forced = Parity(elsewhere(numpy="1.0").client).check(force=True)
+        Parity().check(client)
+    forced = Parity().check(elsewhere(numpy="1.0").client, force=True)
     assert forced.startswith("Not what this notebook is, and forced: on 1 worker, numpy")
 
 
 def test_the_scheduler_is_looked_at_too(elsewhere: Any) -> None:
     with pytest.raises(ClusterError, match=r"on the scheduler, cloudpickle .*on 1 worker, cloud"):
-        Parity(elsewhere(cloudpickle="1.0").client).check()
+        Parity().check(elsewhere(cloudpickle="1.0").client)
 
 
 def test_other_packages_are_shown_once(elsewhere: Any) -> None:
     cluster = elsewhere(joblib="0.1")
-    parity = Parity(cluster.client)
-    assert "Other packages differ on the workers: joblib" in parity.check()
-    assert parity.check() == "", "once"
+    parity = Parity()
+    assert "Other packages differ on the workers: joblib" in parity.check(cluster.client)
+    assert parity.check(cluster.client) == "", "once"

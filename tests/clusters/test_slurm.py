@@ -139,12 +139,13 @@ def test_a_size_that_is_refused_changes_nothing(bed: Bed) -> None:
     wait_for(lambda: len(cluster.client.nthreads()) == 2, 60)
 
 
-def test_a_machine_without_slurm_is_told_as_that(
-    bed: Bed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(ClusterError, match="There is no sbatch on this machine: start Jupyter on"):
-        begin(bed)
+def test_a_machine_without_slurm_is_told_as_that(bed: Bed, tmp_path: Path) -> None:
+    said = "There is no sbatch on this machine: start Jupyter on"
+    # over before the bed is put away, which needs SLURM's programs
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PATH", str(tmp_path))
+        with pytest.raises(ClusterError, match=said):
+            begin(bed)
 
 
 def test_a_killed_host_leaves_no_certificate(bed: Bed, runtime: Path) -> None:
