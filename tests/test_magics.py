@@ -193,7 +193,9 @@ def test_an_interrupt_leaves_the_cell_and_the_cluster_usable(ready: Any) -> None
 
 def test_a_dead_cluster_is_noticed_and_replaced(ready: Any) -> None:
     pid = int(ready.run("from jupyter_scale import clusters\n" + HOST).value or 0)
-    os.kill(pid, signal.SIGKILL)
+    host = psutil.Process(pid)
+    host.kill()
+    assert gone([host])
     status = ready.run("%scale").text()
     assert "is gone: its host process was killed.\nNext: %scale up" in status
     ran = ready.run("%%scale\nsearch.fit(X, y)")

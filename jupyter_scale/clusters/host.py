@@ -136,6 +136,7 @@ class Host:
         self._told: asyncio.Future[str] | None = None
         self._scheduler: Any = None  # connected once, for all questions
         self._answered = self._asked = time.monotonic()
+        self._ready = 0.0  # seconds since the epoch
 
     async def run(self) -> int:
         """Start the cluster, watch over it until it is to end, close it; return the exit code."""
@@ -174,6 +175,7 @@ class Host:
         while present < self._backend.first:
             await self._tick(deadline)
             present = await self._workers()
+        self._ready = time.time()
         self._update(state=RUNNING, **await self._now())
 
     async def _tick(self, deadline: float) -> None:
@@ -226,7 +228,8 @@ class Host:
         if not self._request.idle_timeout:
             return
         since = await self._ask("check_idle")
-        if since is not None and time.time() - since > self._request.idle_timeout:
+        # Until it could be used, it was not idle: workers may have been hours in a queue.
+        if since and time.time() - max(since, self._ready) > self._request.idle_timeout:
             raise Ending(f"it had nothing to do for {spoken(self._request.idle_timeout)}")
 
     async def _ask(self, what: str) -> Any:

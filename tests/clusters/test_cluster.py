@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import socket
@@ -19,7 +20,8 @@ from distributed import Client
 from processes import family, host, wait_for, workers
 
 from jupyter_scale import clusters
-from jupyter_scale.clusters import Adapt, Cluster, ClusterError, Wish, registry
+from jupyter_scale.clusters import Adapt, Cluster, ClusterError, Wish, profile, registry
+from jupyter_scale.clusters.host import Ending, Host
 
 SMALL = Wish(1, memory="1GiB")
 
@@ -262,6 +264,26 @@ def test_a_cluster_with_nothing_to_do_closes(cluster: Cluster) -> None:
         _, alive = psutil.wait_procs(processes, timeout=20)
     assert not alive
     assert cluster.state().text == "it had nothing to do for 2 s"
+
+
+def test_the_time_until_it_can_be_used_is_not_idle(runtime: Path) -> None:
+    local = {"factory": {"module": "distributed", "class": "LocalCluster"}, "idle-timeout": "1.5s"}
+    with dask.config.set({"jupyter-scale.profiles.short": local}):
+        request = registry._request(profile("short"), SMALL, None, "")
+    host = Host(request)
+    asked: list[str] = []
+
+    async def idle_for_an_hour(what: str) -> float:
+        asked.append(what)
+        return time.time() - 3600
+
+    host._ask = idle_for_an_hour
+    host._ready = time.time()
+    asyncio.run(host._check_idle())
+    assert asked == ["check_idle"]
+    host._ready = time.time() - 10
+    with pytest.raises(Ending, match=r"it had nothing to do for 1\.5 s"):
+        asyncio.run(host._check_idle())
 
 
 # -- a start that fails
