@@ -40,6 +40,10 @@ class GatewayCluster(Backend):
         self._client: Client | None = None
         self._asking, self._ended = Lock(), False
 
+    def start(self) -> None:
+        super().start()
+        self._guard(self.cluster)  # while the first workers start
+
     def factory(self) -> Any:
         return self._start
 
@@ -62,9 +66,7 @@ class GatewayCluster(Backend):
                 if self._ended:
                     raise ClusterError("it was closed")
                 self._name = gateway.submit(**wanted)
-            cluster = gateway.connect(self._name, shutdown_on_close=True)
-        self._guard(cluster)
-        return cluster
+            return gateway.connect(self._name, shutdown_on_close=True)
 
     def _asked(self) -> dict[str, Any]:
         """Return what the profile says in words of its own; gateways call it the same, or not."""

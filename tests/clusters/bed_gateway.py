@@ -25,9 +25,10 @@ CONFIGURATION = """
 import sys
 from dask_gateway_server.options import Float, Integer, Mapping, Options, Select
 
-ALONE = "import sys; sys.modules['jupyter_scale'] = None; from dask.cli import run_cli; run_cli()"
-SCHEDULER = [sys.executable, "-c", ALONE, "scheduler"]
-WORKER = [sys.executable, "-m", "dask", "worker"]
+# not "dask scheduler", which imports what every installed package adds to that program
+PROGRAM = "from distributed.cli.dask_scheduler import main; main()"
+SCHEDULER = [sys.executable, "-c", "import sys; sys.modules['jupyter_scale'] = None; " + PROGRAM]
+WORKER = [sys.executable, "-m", "distributed.cli.dask_worker"]
 LATE = "import time; time.sleep(600)"
 FAULTS = {{"broken": [sys.executable, "-c", "1/0"], "late": [sys.executable, "-c", LATE]}}
 
