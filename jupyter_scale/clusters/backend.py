@@ -2,7 +2,7 @@
 
 Any class that a profile names is used through what Dask's clusters share: a constructor, `scale`,
 `adapt`, `close`, `scheduler_address`, `dashboard_link`. A kind that needs more is a subclass in a
-module of its own (see `backends`). All of it blocks, and runs in the host's threads.
+module of its own (see `backends`). All but `prepare` blocks, and runs in the host's threads.
 """
 
 from __future__ import annotations
@@ -51,6 +51,9 @@ class Backend:
     ) -> None:
         self.profile, self.workers, self.adapted, self.size = profile, workers, adapt, size
         self.cluster: Any = None
+
+    def prepare(self) -> None:
+        """Do, before `start`, what only the first thread of a process may."""
 
     def start(self) -> None:
         """Start the scheduler, and ask for the workers."""

@@ -26,7 +26,6 @@ from jupyter_scale.clusters.profiles import Adapt
 __all__ = ["GatewayCluster"]
 
 BEAT = "5s"  # how often this process says that it lives
-ABANDONED = 60  # seconds that a cluster outlives a host that ended without a word
 LIMIT = re.compile(r"limit of (\d+) workers")
 
 
@@ -110,7 +109,7 @@ class GatewayCluster(Backend):
             ) from None
         # One that runs no functions of others is left to the gateway's idle timeout.
         with suppress(ValueError):
-            client.run_on_scheduler(_guard(client.id, ABANDONED), wait=False)
+            client.run_on_scheduler(_guard(client.id, self.profile.lost_timeout), wait=False)
 
     def words(self) -> str:
         if not self._name:
@@ -197,7 +196,7 @@ def _ended(name: str, state: str) -> str:
     return f"the gateway has ended its cluster ({state}): the gateway's logs of {name} say why"
 
 
-def _guard(client: str, patience: int) -> Callable[..., Awaitable[None]]:
+def _guard(client: str, patience: float) -> Callable[..., Awaitable[None]]:
     """Return what the scheduler runs; a function inside another travels whole, not by its name."""
 
     async def guard(dask_scheduler: Any) -> None:

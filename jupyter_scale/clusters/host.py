@@ -43,7 +43,7 @@ __all__ = ["Host", "Request", "main"]
 INHERITED = "DASK_INTERNAL_INHERIT_CONFIG"
 TICK = 0.5  # seconds between looks at the owner, the scheduler and the workers
 SOON = 0.05  # ... while the first worker is awaited
-PATIENCE = 30.0  # seconds that a scheduler may not answer, or that closing may take
+PATIENCE = 30.0  # seconds that closing may take
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +135,7 @@ class Host:
         )
         self._told: asyncio.Future[str] | None = None
         self._scheduler: Any = None  # connected once, for all questions
+        self._known = ""  # its identity
         self._answered = self._asked = time.monotonic()
         self._ready = 0.0  # seconds since the epoch
 
@@ -161,6 +162,7 @@ class Host:
 
     async def _start(self) -> None:
         deadline = time.monotonic() + self._request.timeout
+        self._backend.prepare()
         starting = asyncio.ensure_future(asyncio.to_thread(self._backend.start))
         while not starting.done():
             await self._tick(deadline)
@@ -222,7 +224,12 @@ class Host:
     async def _workers(self) -> int:
         """Return how many workers the scheduler has; end when it does not answer any more."""
         found = await self._ask("identity")
-        return 0 if found is None else len(found["workers"])
+        if found is None:
+            return 0
+        self._known = self._known or found["id"]
+        if found["id"] != self._known:
+            raise Ending("its scheduler was started anew, and knows nothing of what it had")
+        return len(found["workers"])
 
     async def _check_idle(self) -> None:
         if not self._request.idle_timeout:
@@ -240,7 +247,7 @@ class Host:
         try:
             found = await asyncio.wait_for(getattr(self._scheduler, what)(), 5)
         except (OSError, TimeoutError) as error:
-            if time.monotonic() - self._answered > PATIENCE:
+            if time.monotonic() - self._answered > self._request.profile.lost_timeout:
                 raise Ending(f"its scheduler does not answer: {reason(error)}") from None
             return None
         self._answered = time.monotonic()

@@ -33,7 +33,7 @@ __all__ = ["Adapt", "Factory", "Profile", "default", "profile", "profiles", "var
 
 KEY = "jupyter-scale"
 BUILT_IN = "built in"
-TIMEOUT, IDLE_TIMEOUT = 300.0, 3600.0  # seconds
+TIMEOUT, IDLE_TIMEOUT, LOST_TIMEOUT = 300.0, 3600.0, 300.0  # seconds
 LOCAL = {"module": "distributed", "class": "LocalCluster"}
 ADDRESS = {"module": "distributed", "class": "Client"}
 PACKAGES = {
@@ -101,6 +101,8 @@ class Profile:
         Seconds until its first worker must be there.
     idle_timeout : float
         Seconds without work after which it closes; 0 for never.
+    lost_timeout : float
+        Seconds after which a cluster elsewhere and its host, cut off from each other, give up.
     origin : str
         Where it is written: a file, ``environment variables``, or ``built in``.
     """
@@ -114,6 +116,7 @@ class Profile:
     environment: Mapping[str, str] = field(default_factory=dict)
     timeout: float = TIMEOUT
     idle_timeout: float = IDLE_TIMEOUT
+    lost_timeout: float = LOST_TIMEOUT
     origin: str = BUILT_IN
 
     @property
@@ -255,6 +258,7 @@ def _profile(name: str, table: Mapping[str, Any], origin: str) -> Profile:
         {key: str(value) for key, value in table.get("environment", {}).items()},
         _seconds(table.get("timeout", TIMEOUT), f"profiles.{name}.timeout"),
         _seconds(table.get("idle-timeout", IDLE_TIMEOUT), f"profiles.{name}.idle-timeout"),
+        _seconds(table.get("lost-timeout", LOST_TIMEOUT), f"profiles.{name}.lost-timeout"),
         origin,
     )
 

@@ -102,7 +102,7 @@ def start(folder: Path) -> Iterator[Bed]:
             ]
 
         factory = {"module": "dask_gateway", "class": "GatewayCluster"}
-        yield Bed({"factory": factory}, settings, left)
+        yield Bed({"factory": factory, "lost-timeout": "20s"}, settings, left)
 
 
 def alive(process: psutil.Process) -> bool:
