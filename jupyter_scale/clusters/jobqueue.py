@@ -15,12 +15,12 @@ import os
 import re
 import shlex
 import shutil
+import signal
 import subprocess
 import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 
 import dask
 from distributed import Security
@@ -59,6 +59,14 @@ class JobQueue(Backend):
         super().__init__(profile, workers, adapt, size)
         self._folder = scratch(Process.this())
 
+    def prepare(self) -> None:
+        # dask_jobqueue takes Ctrl-C over when it is imported, which no thread but the first may
+        before = signal.getsignal(signal.SIGINT)
+        try:
+            self.factory()
+        finally:
+            signal.signal(signal.SIGINT, before)
+
     def start(self) -> None:
         program = self._submits
         if shutil.which(program) is None:
@@ -68,11 +76,6 @@ class JobQueue(Backend):
             )
         self._folder.mkdir(mode=0o700, exist_ok=True)
         super().start()
-
-    def factory(self) -> Any:
-        # dask_jobqueue takes Ctrl-C over when it is imported, which no thread but the first may
-        with patch("signal.signal"):
-            return super().factory()
 
     @property
     def _submits(self) -> str:

@@ -44,12 +44,15 @@ SelectType=select/cons_tres
 SelectTypeParameters=CR_Core_Memory
 # two nodes share this machine, whatever it has
 SlurmdParameters=config_overrides
-SchedulerParameters=sched_interval=1,bf_interval=1,defer_batch=no
+SchedulerParameters=sched_interval=1,bf_interval=1
+# what is more than a partition has is refused at once, whatever the machine has
+EnforcePartLimits=ALL
 ReturnToService=2
 KillWait=2
 MessageTimeout=5
 PartitionName=debug Nodes=ALL Default=YES MaxTime=INFINITE State=UP
 PartitionName=short Nodes=ALL MaxTime=1 State=UP
+PartitionName=down Nodes=ALL State=DOWN
 """
 NODE = "NodeName={name} NodeHostname={host} NodeAddr=127.0.0.1 Port={port} CPUs=2 RealMemory=4000"
 

@@ -102,13 +102,20 @@ def test_a_job_of_several_workers_is_one_job(bed: Bed) -> None:
     [
         ({"queue": "nowhere"}, "invalid partition specified: nowhere; Batch job submission failed"),
         ({"memory": "9999GiB"}, "(?i)memory"),
-        ({"cores": 64}, "(?i)node configuration is not available"),
-        ({"queue": "short", "walltime": "10:00:00"}, "1 job pending: PartitionTimeLimit"),
+        (
+            {"cores": 64},
+            "sbatch: .*(More processors requested than permitted|configuration is not available)",
+        ),
+        (
+            {"queue": "short", "walltime": "10:00:00"},
+            "sbatch: .*[Rr]equested time limit is invalid",
+        ),
+        ({"queue": "down"}, "1 job pending: PartitionDown"),
         ({"python": "/nowhere/python"}, "ended before its worker came: .*/nowhere/python"),
         ({"cores": None}, r"profiles\.jobs\.factory\.kwargs: cores of a job is missing: write"),
         ({"colour": "red"}, "unexpected keyword argument 'colour'"),
     ],
-    ids=["queue", "memory", "cores", "time", "python", "nothing", "colour"],
+    ids=["queue", "memory", "cores", "time", "down", "python", "nothing", "colour"],
 )
 def test_a_job_that_can_never_run_is_told_in_slurm_s_own_words(
     bed: Bed, runtime: Path, kwargs: dict[str, Any], says: str
