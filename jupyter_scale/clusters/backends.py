@@ -19,7 +19,9 @@ KINDS = {
     "dask_jobqueue.PBSCluster": "jobqueue.JobQueue",
     "dask_jobqueue.SGECluster": "jobqueue.JobQueue",
     "dask_jobqueue.SLURMCluster": "jobqueue.Slurm",
+    "dask_kubernetes.KubeCluster": "kubernetes.Kubernetes",
     "distributed.LocalCluster": "local.Local",
+    "distributed.SSHCluster": "ssh.SSH",
 }
 """The classes, by package, and ours: a module is imported when it is needed."""
 

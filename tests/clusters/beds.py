@@ -15,7 +15,7 @@ import psutil
 
 from jupyter_scale.clusters import Cluster
 
-BEDS = ("local", "address", "gateway", "slurm")
+BEDS = ("local", "address", "gateway", "slurm", "ssh", "kubernetes")
 
 
 def kill_process(cluster: Cluster) -> None:
