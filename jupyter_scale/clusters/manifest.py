@@ -290,7 +290,7 @@ NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 QUANTITY = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([KMGTPE]i|[numkMGTPE]|[eE][+-]?\d+)?")
 
 
-def validate(documents: list[Document]) -> None:
+def validate(documents: list[Document], *, definitions: bool = True) -> None:
     """Check documents as the API server would, without one.
 
     Against the definitions that come with dask-kubernetes, unknown fields included, and what those
@@ -302,24 +302,25 @@ def validate(documents: list[Document]) -> None:
         At the first mistake: one line with the document, the field and what helps.
     """
     for document in documents:
-        for field, wrong in _mistakes(document):
+        for field, wrong in _mistakes(document, definitions):
             name = document.get("metadata", {}).get("name", "")
             raise ClusterError(f"{document.get('kind')} {name}: {field}: {wrong}")
 
 
-def _mistakes(document: Document) -> Iterator[tuple[str, str]]:
+def _mistakes(document: Document, definitions: bool) -> Iterator[tuple[str, str]]:
     kind, name = document.get("kind", ""), str(document.get("metadata", {}).get("name", ""))
     if not NAME.fullmatch(name):
         yield "metadata.name", f"{name!r} is not of small letters, digits and hyphens"
     if kind == "DaskCluster" and len(name) > LONGEST:
         yield "metadata.name", f"{len(name)} letters are too many: use at most {LONGEST}"
-    validator = _validator(kind)
-    if validator is None:
+    validator = _validator(kind) if definitions else None
+    if validator is not None:
+        best = import_module("jsonschema.exceptions").best_match
+        error = best(validator.iter_errors({"spec": {}, **document, "metadata": {}}))
+        if error is not None:
+            yield _field(error.absolute_path), _short(error.message)
+    if kind != "DaskCluster":
         return
-    best = import_module("jsonschema.exceptions").best_match
-    error = best(validator.iter_errors({"spec": {}, **document, "metadata": {}}))
-    if error is not None:
-        yield _field(error.absolute_path), _short(error.message)
     for role in ("scheduler", "worker"):
         pod = document.get("spec", {}).get(role, {}).get("spec", {})
         for field, wrong in _open(pod):

@@ -1,0 +1,462 @@
+"""Clusters of pods, which the Dask operator makes of what `manifest` writes.
+
+A cluster is a `DaskCluster`, which owns all else: its certificate, its network policy, its pods. So
+all that is to be done at its end is to delete that one object: the host does, or the operator where
+the host was killed (`guard`). From here the scheduler is reached through the API server, by a port
+forward that listens on loopback in the host.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import difflib
+import getpass
+import json
+import secrets
+import time
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from functools import partial
+from importlib.resources import files
+from threading import Lock
+from typing import Any, TypeVar
+from unittest.mock import patch
+
+import dask
+import httpx
+import kr8s.asyncio
+from dask_kubernetes.operator import KubeCluster, networking
+from dask_kubernetes.operator.kubecluster import kubecluster
+from distributed import Client, Security
+from distributed.core import rpc
+from distributed.utils import LoopRunner
+
+from jupyter_scale.clusters import guard, pods
+from jupyter_scale.clusters.backend import Backend, reason
+from jupyter_scale.clusters.limits import ClusterError, Size, check_workers
+from jupyter_scale.clusters.manifest import (
+    CLUSTER,
+    LONGEST,
+    Document,
+    install,
+    manifest,
+    slug,
+    validate,
+)
+from jupyter_scale.clusters.profiles import Adapt, Profile
+
+__all__ = ["Kubernetes"]
+
+T = TypeVar("T")
+
+BEAT = "5s"  # how often this process says that it lives
+NEVER = 20 * 365 * 24 * 3600  # seconds; more is before `guard.LONG_AGO`, which must be over by then
+ENDED = 20.0  # seconds that pods are waited for when they are to end
+DASK = "kubernetes.dask.org"
+PATHS = {
+    "DaskCluster": (f"{DASK}/v1", "daskclusters"),
+    "DaskAutoscaler": (f"{DASK}/v1", "daskautoscalers"),
+    "Deployment": ("apps/v1", "deployments"),
+    "NetworkPolicy": ("networking.k8s.io/v1", "networkpolicies"),
+    "Pod": ("v1", "pods"),
+    "Secret": ("v1", "secrets"),
+}
+"""Where the API server has objects of a kind."""
+RIGHTS = (
+    ("create", DASK, "daskclusters"),
+    ("delete", DASK, "daskclusters"),
+    ("patch", DASK, "daskworkergroups"),
+    ("create", DASK, "daskautoscalers"),
+    ("create", "networking.k8s.io", "networkpolicies"),
+    ("create", "", "secrets"),
+    ("list", "", "pods"),
+    ("get", "", "pods/portforward"),
+)
+"""What a user must be allowed: verb, group and resource."""
+ARGUMENTS = (
+    *("name", "namespace", "image", "n_workers", "resources", "env", "worker_command"),
+    *("tolerations", "node_selector", "resource_timeout", "scheduler_forward_port"),
+)
+"""What the class can be called with here."""
+
+
+class Kubernetes(Backend):
+    """A cluster that the Dask operator runs; `self.cluster` is a KubeCluster."""
+
+    def __init__(
+        self, profile: Profile, workers: int | None, adapt: Adapt | None, size: Size | None = None
+    ) -> None:
+        if workers is None and adapt is None:
+            workers = int(profile.factory.kwargs.get("n_workers") or 1)
+        super().__init__(profile, workers, adapt, size)
+        self._server: Server | None = None
+        self._name = ""
+        self._security: Security | None = None
+        self._scheduler: tuple[str, int] | None = None
+        self._client: Client | None = None
+        self._asking, self._ended, self._came, self._created = Lock(), False, False, 0.0
+
+    def start(self) -> None:
+        dask.config.set(self.settings())
+        self.factory()
+        self._server = server = Server(self._said("namespace"))
+        security = Security.temporary()
+        documents = self._documents(security)
+        server.check_rights()
+        with self._asking:
+            if self._ended:
+                raise ClusterError("it was closed")
+            self._create(documents)
+        self._connect(security)
+
+    def settings(self) -> dict[str, Any]:
+        # The scheduler is asked for at the API server's address, not by its name in Kubernetes.
+        return {"kubernetes.port-forward-cluster-ip": True, **super().settings()}
+
+    def _said(self, name: str) -> Any:
+        """Return what the profile says of an argument, or the user's kubernetes.yaml."""
+        key = f"kubernetes.{name.replace('_', '-')}"
+        return self.profile.factory.kwargs.get(name) or dask.config.get(key, None)
+
+    # -- start
+
+    def _documents(self, security: Security) -> list[Document]:
+        """Return what the cluster is, the owner of all else first."""
+        for name in self.profile.factory.kwargs:
+            if name not in ARGUMENTS:
+                near = difflib.get_close_matches(name, ARGUMENTS, n=1)
+                raise ClusterError(
+                    f"{self.profile.origin}: jupyter-scale.profiles.{self.profile.name}.factory."
+                    f"kwargs: a cluster on Kubernetes has no {name!r}"
+                    + (f": did you mean {near[0]}?" if near else f": it has {', '.join(ARGUMENTS)}")
+                )
+        profile = replace(
+            self.profile, workers=self.workers, adapt=self.adapted, config=super().settings()
+        )
+        documents = manifest(profile, name=self._named(), security=security)
+        validate(documents, definitions=False)  # the API server has those
+        documents.sort(key=lambda document: document["kind"] != "DaskCluster")
+        spec = documents[0]["spec"]
+        spec["idleTimeout"] = NEVER  # the host knows when it is idle: not before it could be used
+        preloads = dask.config.get("distributed.scheduler.preload") or []
+        text = files(__package__).joinpath("guard.py").read_text(encoding="utf-8")
+        for preload in (*([preloads] if isinstance(preloads, str) else preloads), text):
+            spec["scheduler"]["spec"]["containers"][0]["args"] += ["--preload", preload]
+        return documents
+
+    def _named(self) -> str:
+        own = secrets.token_hex(3)
+        named = self.profile.factory.kwargs.get("name")
+        if named:
+            return str(named).format(user=slug(getpass.getuser()), uuid=own)
+        return f"{slug(self.profile.name, LONGEST - len(own) - 1)}-{own}"
+
+    def _create(self, documents: list[Document]) -> None:
+        assert self._server is not None
+        owner: Document | None = None
+        for document in documents:
+            if owner is not None:
+                document["metadata"]["ownerReferences"] = [owner]
+            made = self._server.create(document)
+            if owner is None:
+                self._name, self._created = made["metadata"]["name"], time.monotonic()
+                about = {key: made["metadata"][key] for key in ("name", "uid")}
+                owner = {"apiVersion": made["apiVersion"], "kind": made["kind"], **about}
+
+    def _connect(self, security: Security) -> None:
+        """Wait for the scheduler, and forward its port to here."""
+        assert self._server is not None
+        encrypted = partial(rpc, connection_args=security.get_connection_args("client"))
+        with (
+            # KubeCluster connects without a certificate, and has no argument for one.
+            patch.object(kubecluster, "rpc", encrypted),
+            patch.object(networking, "rpc", encrypted),
+        ):
+            cluster = Forwarded(
+                name=self._name,
+                namespace=self._server.namespace,
+                create_mode=kubecluster.CreateMode.CONNECT_ONLY,
+                shutdown_on_close=False,
+                resource_timeout=self._said("resource_timeout"),
+                scheduler_forward_port=self._said("scheduler_forward_port"),
+                quiet=True,
+            )
+        for pod in self._server.all("Pod", self._name):
+            if pods.role(pod) == "scheduler" and "deletionTimestamp" not in pod["metadata"]:
+                self._scheduler = pods.identity(pod)
+        # Its heartbeats are what the guard listens for.
+        self._client = Client(
+            cluster.scheduler_address,
+            security=security,
+            name=guard.HOST,
+            heartbeat_interval=BEAT,
+            set_as_default=False,
+        )
+        self.cluster, self._security = cluster, security
+
+    @property
+    def security(self) -> Any:
+        return self._security
+
+    # -- words
+
+    def words(self) -> str:
+        server, name = self._server, self._name
+        if server is None or not name:
+            return "waiting for the API server's answer"
+        try:
+            cluster, found = server.get("DaskCluster", name), server.all("Pod", name)
+            refused = pods.refused(server.all("Deployment", name))
+        except ClusterError as error:
+            return str(error)
+        if cluster is None or "deletionTimestamp" in cluster["metadata"]:
+            raise ClusterError(f"its DaskCluster {name} was deleted")
+        if self._scheduler is not None and (how := pods.lost(found, self._scheduler)):
+            raise ClusterError(
+                f"its scheduler is lost, and all that it knew: {how}; start the cluster again"
+            )
+        phase = cluster.get("status", {}).get("phase")
+        if phase is None:
+            return self._unnoticed()
+        self._check(found)
+        return refused or pods.spoken(found) or "waiting for the Dask operator to make pods"
+
+    def _unnoticed(self) -> str:
+        words = "waiting for the Dask operator to take note of it"
+        if time.monotonic() - self._created > float(self._said("resource_timeout") or 60):
+            raise ClusterError(
+                f"the Dask operator takes no note of it: does it run, and look after the namespace "
+                f"{self._server and self._server.namespace}? It is installed by: {install()}"
+            )
+        return words
+
+    def _check(self, found: list[Document]) -> None:
+        """End a start which will never succeed; a cluster that ran already goes on."""
+        known = self.cluster.scheduler_info if self.cluster is not None else {}
+        self._came = self._came or bool(known.get("workers"))
+        if self._came or self._server is None:
+            return
+        for pod in found:
+            state = pods.state(pod)
+            if state.hopeless:
+                last = self._server.last_line(pod) if state.crashed else ""
+                whose = "the scheduler's" if pods.role(pod) == "scheduler" else "a worker's"
+                raise ClusterError(f"{whose} pod: {state.words}{last and ': '}{last}")
+
+    # -- size
+
+    def scale(self, workers: int) -> None:
+        check_workers(workers, "%scale to")
+        self._end_adapting()
+        with self._clear():
+            super().scale(workers)
+
+    def adapt(self, between: Adapt) -> None:
+        with self._clear():
+            super().adapt(between)
+
+    def _end_adapting(self) -> None:
+        """Have the operator stop first: what it is about to say would come after our number."""
+        assert self._server is not None
+        self._server.delete("DaskAutoscaler", self._name)
+        deadline = time.monotonic() + ENDED
+        while self._server.get("DaskAutoscaler", self._name) and time.monotonic() < deadline:
+            time.sleep(0.1)
+
+    def _clear(self) -> Any:
+        assert self._server is not None
+        return self._server.clear()
+
+    # -- end
+
+    def close(self) -> None:
+        with self._asking:
+            self._ended = True
+        server, name = self._server, self._name
+        if server is None or not name:
+            return
+        server.delete("DaskCluster", name)
+        deadline = time.monotonic() + ENDED
+        while (server.get("DaskCluster", name) or server.all("Pod", name)) and (
+            time.monotonic() < deadline
+        ):
+            time.sleep(0.1)
+
+
+class Forwarded(KubeCluster):  # type: ignore[misc]
+    """A KubeCluster whose scheduler is encrypted, and heard on loopback."""
+
+    async def _get_scheduler_address(self) -> str:
+        address = str(await super()._get_scheduler_address())
+        return address.replace("tcp://localhost:", "tls://127.0.0.1:")
+
+
+class Server:
+    """The API server that this user's kubeconfig names; its methods may be called in any thread.
+
+    kr8s's own reads the configuration, and runs what gets credentials, for each question anew.
+
+    Parameters
+    ----------
+    namespace : str or None
+        That of the kubeconfig otherwise.
+
+    Raises
+    ------
+    ClusterError
+        When there is none, or it does not answer.
+    """
+
+    def __init__(self, namespace: str | None = None) -> None:
+        self._api: Any = None
+        self._runner = LoopRunner(asynchronous=False)
+        self._runner.start()
+        try:
+            with self.clear():
+                self._api = self._run(kr8s.asyncio.api)
+        except ValueError as error:
+            raise ClusterError(
+                f"There is no Kubernetes here ({reason(error)}): put a kubeconfig to "
+                "~/.kube/config, or name it by the environment variable KUBECONFIG"
+            ) from None
+        self.namespace: str = namespace or self._api.namespace
+
+    def _run(self, function: Callable[..., Awaitable[T]], *args: Any) -> T:
+        found: T = self._runner.run_sync(function, *args)
+        return found
+
+    def create(self, document: Document) -> Document:
+        """Create an object, and return it."""
+        version, plural = PATHS[document["kind"]]
+        with self.clear(f"create {plural}"):
+            made = self._run(self._ask, "POST", version, plural, document)
+        assert made is not None
+        return made
+
+    def get(self, kind: str, name: str) -> Document | None:
+        """Return an object, or None."""
+        version, plural = PATHS[kind]
+        with self.clear(f"get {plural}"):
+            return self._run(self._ask, "GET", version, f"{plural}/{name}")
+
+    def all(self, kind: str, cluster: str) -> list[Document]:
+        """Return the objects of a cluster."""
+        version, plural = PATHS[kind]
+        with self.clear(f"list {plural}"):
+            selector = f"{plural}?labelSelector={CLUSTER}%3D{cluster}"
+            found = self._run(self._ask, "GET", version, selector)
+        return list(found["items"]) if found is not None else []
+
+    def delete(self, kind: str, name: str) -> None:
+        """Delete an object, if it is there."""
+        version, plural = PATHS[kind]
+        with self.clear(f"delete {plural}"):
+            self._run(self._ask, "DELETE", version, f"{plural}/{name}")
+
+    def last_line(self, pod: Document) -> str:
+        """Return the last line that a pod has logged."""
+        with suppress(Exception):
+            lines = self._run(self._log, pod["metadata"]["name"]).split("\n")
+            return next((line.strip() for line in reversed(lines) if line.strip()), "")
+        return ""
+
+    def check_rights(self) -> None:
+        """Ask for all that the user must be allowed, before anything is made.
+
+        Raises
+        ------
+        ClusterError
+            With what is not.
+        """
+        with self.clear("ask what is allowed"):
+            answers = self._run(self._allowed)
+        denied = [
+            f"{verb} {resource}"
+            for (verb, _, resource), allowed in zip(RIGHTS, answers, strict=True)
+            if not allowed
+        ]
+        if denied:
+            raise ClusterError(
+                f"Kubernetes does not allow you to {', '.join(denied)} in the namespace "
+                f"{self.namespace}: ask its administrator for a role that does, or set another "
+                "namespace in the profile's kwargs"
+            )
+
+    async def _allowed(self) -> list[bool]:
+        return await asyncio.gather(*(self._may(*right) for right in RIGHTS))
+
+    async def _may(self, verb: str, group: str, resource: str) -> bool:
+        plural, _, part = resource.partition("/")
+        about = {"namespace": self.namespace, "verb": verb, "group": group, "resource": plural}
+        review = {
+            "apiVersion": "authorization.k8s.io/v1",
+            "kind": "SelfSubjectAccessReview",
+            "spec": {"resourceAttributes": {**about, "subresource": part}},
+        }
+        version, url = "authorization.k8s.io/v1", "selfsubjectaccessreviews"
+        async with self._api.call_api("POST", version=version, url=url, json=review) as answer:
+            return bool(answer.json()["status"]["allowed"])
+
+    async def _ask(
+        self, method: str, version: str, url: str, body: Mapping[str, Any] | None = None
+    ) -> Document | None:
+        content = None if body is None else json.dumps(body)
+        try:
+            async with self._api.call_api(
+                method, version=version, namespace=self.namespace, url=url, content=content
+            ) as answer:
+                found: Document = answer.json()
+                return found
+        except kr8s.ServerError as error:
+            if method != "POST" and _code(error) == 404:
+                return None
+            raise
+
+    async def _log(self, pod: str) -> str:
+        url = f"pods/{pod}/log?tailLines=20"
+        async with self._api.call_api(
+            "GET", version="v1", namespace=self.namespace, url=url
+        ) as answer:
+            return str(answer.text)
+
+    @contextmanager
+    def clear(self, what: str = "do that") -> Iterator[None]:
+        """Say in a line what the API server, or the way to it, has against a request."""
+        try:
+            yield
+        except kr8s.ServerError as error:
+            raise ClusterError(_refusal(error, what)) from None
+        except (httpx.TransportError, kr8s.APITimeoutError, OSError) as error:
+            raise ClusterError(
+                f"the Kubernetes API server{_where(error)} does not answer: {reason(error)}; is "
+                "the current context of your kubeconfig right (kubectl config current-context), "
+                "and can it be reached from here?"
+            ) from None
+
+
+def _where(error: Exception) -> str:
+    with suppress(AttributeError, RuntimeError):
+        url = error.request.url  # type: ignore[attr-defined]
+        return f" at {url.scheme}://{url.netloc.decode()}"
+    return ""
+
+
+def _code(error: kr8s.ServerError) -> int:
+    return error.response.status_code if error.response is not None else 0
+
+
+def _refusal(error: kr8s.ServerError, what: str) -> str:
+    code, text = _code(error), " ".join(str(error).split())
+    if code == 401:
+        return (
+            "the Kubernetes API server does not let you in (401 Unauthorized): your credentials "
+            "have expired or are wrong: log in again, or renew your kubeconfig"
+        )
+    if code == 404 and "daskclusters" in what:
+        return (
+            f"this Kubernetes has no Dask operator; its administrator installs it by: {install()}"
+        )
+    if code == 409:
+        return f"{text}: another cluster has this name; choose another in the profile's kwargs"
+    return f"the Kubernetes API server refuses to {what} ({code}): {text}"
