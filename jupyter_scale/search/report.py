@@ -7,6 +7,7 @@ in a `merged` context. Both are plain data that can be pickled with the search t
 from __future__ import annotations
 
 import html
+import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -48,6 +49,10 @@ class Score:
         Seconds, as in ``cv_results_``.
     error : str or None
         The last line of the error that ended the fit.
+    ended : float
+        Seconds after the search began.
+    worker : str
+        Address of the worker that fitted it; empty for this process.
     """
 
     candidate: int
@@ -58,9 +63,11 @@ class Score:
     fit_time: float = 0.0
     score_time: float = 0.0
     error: str | None = None
+    ended: float = 0.0
+    worker: str = ""
 
     @classmethod
-    def of(cls, place: Place, result: dict[str, Any]) -> Score:
+    def of(cls, place: Place, result: dict[str, Any], ended: float, worker: str) -> Score:
         """Return the record of what ``_fit_and_score`` returned."""
         error = (result.get("fit_error") or "").strip().rpartition("\n")[2]
         return cls(
@@ -70,6 +77,8 @@ class Score:
             result.get("fit_time", 0.0),
             result.get("score_time", 0.0),
             error or None,
+            ended,
+            worker,
         )
 
 
@@ -85,6 +94,12 @@ class Recorder(Protocol):
 
     def done(self, cells: int, fits: int) -> None:
         """Count so many more cells and fits as done."""
+
+    def scored(self, score: Score) -> None:
+        """Learn of a finished cell.
+
+        A recorder may be without this method.
+        """
 
     def finished(self, report: SearchReport) -> None:
         """Take leave of a search that is done, has failed or was interrupted (its status)."""
@@ -116,6 +131,12 @@ class SearchReport(Counted):
         The cluster, or this process.
     unshared, unseeded : dict of str to int
         Why something was not shared, which steps draw without a seed; with cells concerned.
+    times : dict of str to float
+        Seconds spent on each step, its fits and what was scored with them.
+    started : float
+        When it began, in seconds since the epoch.
+    metric : str
+        By which of several metrics the best is chosen; empty where there is one.
     refit : str
         Where the best candidate was fitted, and how long that took; empty for the kernel.
     scores : list of Score
@@ -131,8 +152,11 @@ class SearchReport(Counted):
     seconds_spent: float = 0.0
     seconds_saved: float = 0.0
     status: str = "running"
+    metric: str = ""
     refit: str = ""
     counts: dict[str, list[int]] = field(default_factory=dict)
+    times: dict[str, float] = field(default_factory=dict)
+    started: float = field(default_factory=time.time)
     unshared: dict[str, int] = field(default_factory=dict)
     unseeded: dict[str, int] = field(default_factory=dict)
     scores: list[Score] = field(default_factory=list)
@@ -247,7 +271,7 @@ class Tally:
         for number, seconds in outcome.made.items():
             if self.plan.nodes[number].fitted:
                 fits += self._count(self.plan.nodes[number].label)
-            self._report.seconds_spent += seconds
+            self._spend(self.plan.nodes[number].label, seconds)
             self._report.seconds_saved += seconds * (self._uses[number] - 1)
         cells = 0
         for number, result in outcome.results.items():
@@ -256,9 +280,9 @@ class Tally:
             cells += 1 + copies
             fits += self._count(*self._entries[number].labels)
             seconds = outcome.seconds.get(number, 0.0)
-            self._report.seconds_spent += seconds
+            self._spend(self._entries[number].label, seconds)
             self._report.seconds_saved += seconds * copies
-            self._tell(number, result)
+            self._tell(number, result, outcome.worker)
         for number in outcome.alone:
             cell = self._entries[number]
             assert isinstance(cell, Cell)
@@ -272,11 +296,16 @@ class Tally:
         self._report.cells_done += cells
         self._recorder.done(cells, fits)
 
-    def _tell(self, number: int, result: Any) -> None:
+    def _spend(self, label: str, seconds: float) -> None:
+        self._report.seconds_spent += seconds
+        self._report.times[label] = self._report.times.get(label, 0.0) + seconds
+
+    def _tell(self, number: int, result: Any, worker: str) -> None:
         """Record a cell, and with it those that are equal."""
         if isinstance(self._entries[number], Cell):
+            ended = time.time() - self._report.started
             for each in (number, *self._copies.get(number, ())):
-                score = Score.of(self._places[each], result)
+                score = Score.of(self._places[each], result, ended, worker)
                 self._report.scores.append(score)
                 self._on_score(score)
 

@@ -273,7 +273,9 @@ class Session:
     def new_report(self, planner: Planner) -> SearchReport:
         """Open the report of a search, and hang it on the search."""
         where = "this process" if self.cluster is None else str(self.cluster)
-        report = SearchReport(planner.plan.name, where)
+        refit = getattr(planner.caller, "refit", None)
+        metric = refit if isinstance(refit, str) else ""
+        report = SearchReport(planner.plan.name, where, metric=metric)
         self.report.searches.append(report)
         if planner.caller is not None:
             planner.caller.scale_report = report
@@ -320,6 +322,8 @@ class _Guarded:
             warnings.warn(f"the search goes on unrecorded: {error!r}", stacklevel=2)
 
     def scored(self, score: Score) -> None:
+        if hasattr(self._recorder, "scored"):
+            self._call("scored", score)
         if self._on_score is None:
             return
         try:

@@ -77,6 +77,8 @@ class Outcome:
     """Labels of fits that the plan had answered by another one."""
     nbytes: int = 0
     """Size of a node that was made, and of those with it; 0 where it is not to be kept."""
+    worker: str = ""
+    """Address of the worker; empty for this process."""
 
 
 class RemoteTraceback(Exception):

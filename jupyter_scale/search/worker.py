@@ -58,6 +58,7 @@ def run_on_worker(
     )
     if isinstance(outcome.error, BaseException):
         outcome.error = CarriedError.of(outcome.error)
+    outcome.worker = worker.address
     tell(topic, outcome)
     return outcome
 

@@ -83,6 +83,13 @@ def test_every_cell_is_told_once(where: Client | None) -> None:
     assert copy.test_scores == first.test_scores, "an equal candidate is told as well"
     assert first.train_scores == mine.cv_results_["split2_train_score"][1]
     assert first.error is None
+    assert bool(first.worker) == (where is not None)
+    ends = [score.ended for score in told]
+    assert ends == sorted(ends)
+    assert 0 < ends[0] <= ends[-1] <= mine.scale_report.seconds + 1
+    times = mine.scale_report.times
+    assert list(times) == ["SVC"]
+    assert sum(times.values()) == pytest.approx(mine.scale_report.seconds_spent)
     assert pickle.loads(pickle.dumps(mine)).scale_report.scores == told
 
 
@@ -93,6 +100,7 @@ def test_metrics_rounds_and_failures(where: Client | None) -> None:
             SVC(), {"C": [0.1, 1.0]}, cv=2, scoring=["accuracy", "f1"], refit=False
         ).fit(X, y)
         check(told, two.cv_results_)
+        assert two.scale_report.metric == ""
         del told[:]
         halving = HalvingGridSearchCV(SVC(), {"C": [0.1, 1.0, 2.0, 3.0]}, cv=2, random_state=0)
         check(told, halving.fit(X, y).cv_results_)
