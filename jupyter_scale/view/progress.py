@@ -185,7 +185,7 @@ class Progress:
                     self._draw()
 
     def scored(self, score: Score) -> None:
-        """A line of progress shows no single score."""
+        """Show no single score in a line of progress."""
 
     def finished(self, report: SearchReport) -> None:
         """Put the summary in the place of the progress.
