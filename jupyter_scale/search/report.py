@@ -13,7 +13,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+import numpy as np
+
 from jupyter_scale.search.control import Control
+from jupyter_scale.search.durations import Durations
 from jupyter_scale.search.plan import (
     Call,
     Cell,
@@ -26,6 +29,8 @@ from jupyter_scale.search.plan import (
 from jupyter_scale.search.tasks import Outcome
 
 __all__ = ["Place", "Recorder", "Report", "Score", "SearchReport", "Tally"]
+
+INTERVAL = 0.25  # seconds between estimates of the time that is left
 
 Place = tuple[int, int, dict[str, Any] | None]
 """Candidate, fold and parameters of a call."""
@@ -95,12 +100,6 @@ class Recorder(Protocol):
     def done(self, cells: int, fits: int) -> None:
         """Count so many more cells and fits as done."""
 
-    def scored(self, score: Score) -> None:
-        """Learn of a finished cell.
-
-        A recorder may be without this method.
-        """
-
     def finished(self, report: SearchReport) -> None:
         """Take leave of a search that is done, has failed or was interrupted (its status)."""
 
@@ -127,6 +126,9 @@ class SearchReport(Counted):
         Wall time.
     seconds_spent, seconds_saved : float
         Time of the fits that were done, and of those that need not be.
+    seconds_left : float or None
+        Time that the planned fits which are not done will take one after the other, judged by those
+        that are; None while no fit is done.
     where : str
         The cluster, or this process.
     unshared, unseeded : dict of str to int
@@ -151,6 +153,7 @@ class SearchReport(Counted):
     seconds: float = 0.0
     seconds_spent: float = 0.0
     seconds_saved: float = 0.0
+    seconds_left: float | None = None
     status: str = "running"
     metric: str = ""
     refit: str = ""
@@ -264,11 +267,16 @@ class Tally:
         self._copies: dict[int, list[int]] = defaultdict(list)
         for copy, number in plan.copies.items():
             self._copies[number].append(copy)
+        self._durations = Durations(plan.kinds)
+        kinds = [entry.kind for entry in entries] + [node.kind for node in plan.nodes]
+        self._left = np.bincount(kinds, minlength=len(plan.kinds))
+        self._estimated = 0.0
 
     def add(self, outcome: Outcome) -> None:
         """Add what a task found."""
         fits = 0
         for number, seconds in outcome.made.items():
+            self._learn(self.plan.nodes[number].kind, seconds)
             if self.plan.nodes[number].fitted:
                 fits += self._count(self.plan.nodes[number].label)
             self._spend(self.plan.nodes[number].label, seconds)
@@ -280,6 +288,7 @@ class Tally:
             cells += 1 + copies
             fits += self._count(*self._entries[number].labels)
             seconds = outcome.seconds.get(number, 0.0)
+            self._learn(self._entries[number].kind, seconds)
             self._spend(self._entries[number].label, seconds)
             self._report.seconds_saved += seconds * copies
             self._tell(number, result, outcome.worker)
@@ -294,7 +303,22 @@ class Tally:
             unshared = self._report.unshared
             unshared[reason] = unshared.get(reason, 0) + len(outcome.alone)
         self._report.cells_done += cells
+        self._estimate()
         self._recorder.done(cells, fits)
+
+    def _learn(self, kind: int, seconds: float) -> None:
+        self._durations.learn(kind, seconds)
+        self._left[kind] -= self._left[kind] > 0  # what was lost is made twice
+
+    def _estimate(self) -> None:
+        """Estimate the rest, as often as anybody looks."""
+        now = time.monotonic()
+        if now - self._estimated > INTERVAL or not self._left.any():
+            self._estimated = now
+            seconds = self._durations.estimates()
+            known = np.nanmean(seconds) if self._durations.learned else np.nan
+            left = float(self._left @ np.where(np.isnan(seconds), known, seconds))
+            self._report.seconds_left = None if np.isnan(left) else left
 
     def _spend(self, label: str, seconds: float) -> None:
         self._report.seconds_spent += seconds

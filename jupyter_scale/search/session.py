@@ -322,8 +322,6 @@ class _Guarded:
             warnings.warn(f"the search goes on unrecorded: {error!r}", stacklevel=2)
 
     def scored(self, score: Score) -> None:
-        if hasattr(self._recorder, "scored"):
-            self._call("scored", score)
         if self._on_score is None:
             return
         try:

@@ -21,7 +21,7 @@ from uuid import uuid4
 
 from IPython.core.interactiveshell import InteractiveShell
 
-from jupyter_scale.search import Plan, Score, SearchReport
+from jupyter_scale.search import Plan, SearchReport
 
 INTERVAL = 0.25
 # A cell that searches in a loop shows its last searches, not thousands.
@@ -183,9 +183,6 @@ class Progress:
                 self._running.fits_done += fits
                 if time.monotonic() - self._drawn >= INTERVAL:
                     self._draw()
-
-    def scored(self, score: Score) -> None:
-        """Show no single score in a line of progress."""
 
     def finished(self, report: SearchReport) -> None:
         """Put the summary in the place of the progress.

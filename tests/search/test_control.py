@@ -83,6 +83,7 @@ def test_every_cell_is_told_once(where: Client | None) -> None:
     assert copy.test_scores == first.test_scores, "an equal candidate is told as well"
     assert first.train_scores == mine.cv_results_["split2_train_score"][1]
     assert first.error is None
+    assert mine.scale_report.seconds_left == 0
     assert bool(first.worker) == (where is not None)
     ends = [score.ended for score in told]
     assert ends == sorted(ends)
