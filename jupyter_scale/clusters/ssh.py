@@ -40,6 +40,7 @@ class SSH(Backend):
         super().__init__(*args, **kwargs)
         self._board = Board(None, {})
         self._places: list[Place] = []
+        self._awaited = self.first > 0
 
     def factory(self) -> Any:
         return self._start
@@ -128,9 +129,15 @@ class SSH(Backend):
         line = "; ".join([*failed, *waits][:SHOWN])
         if len(failed) + len(waits) > SHOWN:
             line += f"; and {len(failed) + len(waits) - SHOWN} more"
-        if failed and not waits and self.first and not self._board.came:
+        # What is wrong after the start can be mended, and is said only.
+        if failed and not waits and self._awaited and not self._board.came:
             raise ClusterError(line)
         return line
+
+    def __str__(self) -> str:
+        # A cluster that adapts does not wait for workers: this is where it can be read.
+        failed = [part.said for part in list(self._board.parts) if part.failed]
+        return "; ".join([super().__str__(), *(failed[:SHOWN] if self.adapted else [])])
 
     def scale(self, workers: int) -> None:
         check_workers(workers, "%scale to")

@@ -27,7 +27,8 @@ KbdInteractiveAuthentication no
 UsePAM no
 StrictModes no
 PermitRootLogin prohibit-password
-SetEnv {marker}={folder} TMPDIR={folder}/tmp
+ListenAddress {host}:{port}
+SetEnv {marker}={folder} TMPDIR={folder}/tmp/{host}
 """
 MARKER = "JUPYTER_SCALE_BED"
 
@@ -41,23 +42,25 @@ class Machines:
 
     def on(self, host: str) -> None:
         """Start a machine's sshd."""
-        command = [program(), "-D", "-e", "-f", str(self.folder / "sshd_config")]
-        address = f"{host}:{self.port}"
+        (self.folder / "tmp" / host).mkdir(parents=True)
+        names = {"folder": self.folder, "marker": MARKER, "host": host, "port": self.port}
+        configuration = self.folder / f"sshd.{host}.conf"
+        configuration.write_text(CONFIGURATION.format(**names))
+        command = [program(), "-D", "-e", "-f", str(configuration)]
         with (self.folder / f"sshd.{host}.log").open("a") as log:
-            self._services[host] = subprocess.Popen(
-                [*command, "-o", f"ListenAddress={address}"], stdout=log, stderr=log
-            )
+            self._services[host] = subprocess.Popen(command, stdout=log, stderr=log)
         wait_for(lambda: self._services[host].poll() is not None or listens(host, self.port))
         assert self._services[host].poll() is None, (self.folder / f"sshd.{host}.log").read_text()
 
     def off(self, host: str) -> None:
-        """Lose a machine: its sshd and all that was started through it."""
+        """Lose a machine: its sshd and all that was started through it, without a word."""
         service = self._services.pop(host)
         family = [service, *psutil.Process(service.pid).children(recursive=True)]
         for process in family:
             with suppress(psutil.NoSuchProcess):
                 process.kill()
         service.wait()
+        shutil.rmtree(self.folder / "tmp" / host)  # what its start would do
 
     def end(self) -> None:
         """End all."""
@@ -78,7 +81,7 @@ class Machines:
 
     def left(self) -> list[str]:
         names = [f"process {process.pid}" for process in self.processes()]
-        return names + [str(path) for path in (self.folder / "tmp").iterdir()]
+        return names + [str(path) for path in (self.folder / "tmp").glob("*/*")]
 
     def profile(self, hosts: tuple[str, ...] = HOSTS, **kwargs: Any) -> dict[str, Any]:
         """Return a profile, with more or other arguments of the class."""
@@ -118,11 +121,9 @@ def machines(folder: Path) -> Iterator[Machines]:
     if sys.platform != "linux":
         pytest.skip("only Linux has 127.0.0.2 without being asked")
     Path("/run/sshd").mkdir(exist_ok=True)
-    (folder / "tmp").mkdir()
     for name in ("host", "user"):
         command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / name)]
         subprocess.run(command, check=True)
-    (folder / "sshd_config").write_text(CONFIGURATION.format(folder=folder, marker=MARKER))
     port = free_port()
     key = (folder / "host.pub").read_text()
     (folder / "known_hosts").write_text("".join(f"[{host}]:{port} {key}" for host in HOSTS))
