@@ -26,8 +26,8 @@ from side_by_side import Claim, Result, parser, program
 from jupyter_scale.clusters import Wish, profile, registry
 
 TESTS = Path(__file__).resolve().parents[1] / "tests" / "clusters"
-LIMITS = {"local": 3.0, "gateway": 5.0, "slurm": 6.0, "ssh": 8.0}  # seconds
-KINDS = ("local", "gateway", "slurm", "ssh")
+LIMITS = {"local": 3.0, "gateway": 5.0, "slurm": 6.0, "ssh": 8.0, "kubernetes": 15.0}  # seconds
+KINDS = ("local", "gateway", "slurm", "ssh", "kubernetes")
 EXAMPLES = """\
   python benchmarks/clusters.py --check
   python benchmarks/clusters.py --kinds local slurm --rounds 3"""

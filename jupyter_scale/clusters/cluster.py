@@ -146,6 +146,7 @@ class Cluster:
         patience = "30s" if self.state().alive else "500ms"
         with dask.config.set({"distributed.comm.timeouts.connect": patience}), suppress(Exception):
             self.client.close(timeout=5)
+        self.client.status = "closed"  # one that could not be would be tried again when it is freed
 
 
 def _unreached(error: Exception) -> str:

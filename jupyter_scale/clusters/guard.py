@@ -2,39 +2,48 @@
 
 The Dask operator asks each scheduler since when it is idle, and deletes its cluster after its idle
 timeout. A pod may not do that itself, and one that ends is started again. So this is all it takes
-that nothing stays of a cluster whose host was killed.
+that nothing stays of a cluster whose host was killed: the host asks who the scheduler is twice a
+second, and so do clients, which reach it through the host.
 
-It is sent as text, and preloaded by the scheduler: it stands for itself.
+It is sent as text, and preloaded by the scheduler: it stands for itself. ``PATIENCE`` in the
+environment is the profile's ``lost-timeout`` in seconds.
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
 from typing import Any
 
-HOST = "jupyter-scale-host"
-"""Name of the host's client."""
-ABANDONED = 30
-"""Seconds after which a host gives up a scheduler that does not answer: both agree on the end."""
+PATIENCE = "JUPYTER_SCALE_LOST_TIMEOUT"
+FIRST = 60  # seconds more until the host has found the way to it
 LONG_AGO = 1.0
 
 
 def dask_setup(scheduler: Any) -> None:
     """Watch for the host: Dask calls this when the scheduler starts."""
-    scheduler.jupyter_scale_guard = asyncio.create_task(guard(scheduler))
+    scheduler.jupyter_scale_guard = asyncio.create_task(Guard(scheduler).count())
 
 
-async def guard(scheduler: Any) -> None:
-    """Count the seconds without a word of the host."""
-    seen, missed, check_idle = 0.0, 0, scheduler.check_idle
-    scheduler.check_idle = lambda: LONG_AGO if missed >= ABANDONED else check_idle()
-    while True:
-        await asyncio.sleep(1)
-        # Not by the clock: while the scheduler is blocked, it hears from nobody.
-        last = max((one.last_seen for one in scheduler.clients.values() if is_host(one)), default=0)
-        seen, missed = (last, 0) if last > seen else (seen, missed + 1)
+class Guard:
+    """Counts the seconds in which nobody asks."""
 
+    def __init__(self, scheduler: Any) -> None:
+        self.missed, self._patience = -FIRST, float(os.environ[PATIENCE])
+        self._identity, self._idle = scheduler.handlers["identity"], scheduler.check_idle
+        scheduler.handlers["identity"], scheduler.check_idle = self.identity, self.check_idle
 
-def is_host(client: Any) -> bool:
-    """Whether a client of the scheduler is the host's."""
-    return f"-{HOST}-" in client.client_key
+    def identity(self, **kwargs: Any) -> Any:
+        """Note that somebody is there."""
+        self.missed = 0
+        return self._identity(**kwargs)
+
+    def check_idle(self) -> Any:
+        """Answer the operator."""
+        return LONG_AGO if self.missed >= self._patience else self._idle()
+
+    async def count(self) -> None:
+        """Count; not by the clock, because while the scheduler is blocked it hears from nobody."""
+        while True:
+            await asyncio.sleep(1)
+            self.missed += 1

@@ -246,7 +246,8 @@ class Host:
             self._scheduler = rpc(self._backend.address, connection_args=args, timeout=5)
         try:
             found = await asyncio.wait_for(getattr(self._scheduler, what)(), 5)
-        except (OSError, TimeoutError) as error:
+        # a ValueError is tornado's, of a connection that was closed before it could be encrypted
+        except (OSError, TimeoutError, ValueError) as error:
             if time.monotonic() - self._answered > self._request.profile.lost_timeout:
                 raise Ending(f"its scheduler does not answer: {reason(error)}") from None
             return None

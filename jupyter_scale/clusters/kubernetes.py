@@ -28,7 +28,7 @@ import httpx
 import kr8s.asyncio
 from dask_kubernetes.operator import KubeCluster, networking
 from dask_kubernetes.operator.kubecluster import kubecluster
-from distributed import Client, Security
+from distributed import Security
 from distributed.core import rpc
 from distributed.utils import LoopRunner
 
@@ -50,9 +50,11 @@ __all__ = ["Kubernetes"]
 
 T = TypeVar("T")
 
-BEAT = "5s"  # how often this process says that it lives
 NEVER = 20 * 365 * 24 * 3600  # seconds; more is before `guard.LONG_AGO`, which must be over by then
-ENDED = 20.0  # seconds that pods are waited for when they are to end
+ENDED = 10.0  # seconds that an object, or pods, are waited for when they are to end
+LOOK = 0.1  # seconds between looks at them
+TOUCH = 1.0  # ... and until the operator is reminded
+MERGE = {"Content-Type": "application/merge-patch+json"}
 DASK = "kubernetes.dask.org"
 PATHS = {
     "DaskCluster": (f"{DASK}/v1", "daskclusters"),
@@ -94,15 +96,13 @@ class Kubernetes(Backend):
         self._name = ""
         self._security: Security | None = None
         self._scheduler: tuple[str, int] | None = None
-        self._client: Client | None = None
         self._asking, self._ended, self._came, self._created = Lock(), False, False, 0.0
 
     def start(self) -> None:
         dask.config.set(self.settings())
-        self.factory()
-        self._server = server = Server(self._said("namespace"))
         security = Security.temporary()
         documents = self._documents(security)
+        self._server = server = Server(self._said("namespace"))
         server.check_rights()
         with self._asking:
             if self._ended:
@@ -111,7 +111,7 @@ class Kubernetes(Backend):
         self._connect(security)
 
     def settings(self) -> dict[str, Any]:
-        # The scheduler is asked for at the API server's address, not by its name in Kubernetes.
+        # Not by the scheduler's name in Kubernetes: the policy lets in the cluster's own pods only.
         return {"kubernetes.port-forward-cluster-ip": True, **super().settings()}
 
     def _said(self, name: str) -> Any:
@@ -139,11 +139,17 @@ class Kubernetes(Backend):
         documents.sort(key=lambda document: document["kind"] != "DaskCluster")
         spec = documents[0]["spec"]
         spec["idleTimeout"] = NEVER  # the host knows when it is idle: not before it could be used
+        self._guard(spec["scheduler"]["spec"]["containers"][0])
+        return documents
+
+    def _guard(self, container: Document) -> None:
+        """Have the scheduler see to its end, should this process be gone."""
         preloads = dask.config.get("distributed.scheduler.preload") or []
         text = files(__package__).joinpath("guard.py").read_text(encoding="utf-8")
         for preload in (*([preloads] if isinstance(preloads, str) else preloads), text):
-            spec["scheduler"]["spec"]["containers"][0]["args"] += ["--preload", preload]
-        return documents
+            container["args"] += ["--preload", preload]
+        patience = {"name": guard.PATIENCE, "value": str(self.profile.lost_timeout)}
+        container["env"].append(patience)
 
     def _named(self) -> str:
         own = secrets.token_hex(3)
@@ -185,14 +191,6 @@ class Kubernetes(Backend):
         for pod in self._server.all("Pod", self._name):
             if pods.role(pod) == "scheduler" and "deletionTimestamp" not in pod["metadata"]:
                 self._scheduler = pods.identity(pod)
-        # Its heartbeats are what the guard listens for.
-        self._client = Client(
-            cluster.scheduler_address,
-            security=security,
-            name=guard.HOST,
-            heartbeat_interval=BEAT,
-            set_as_default=False,
-        )
         self.cluster, self._security = cluster, security
 
     @property
@@ -237,7 +235,7 @@ class Kubernetes(Backend):
         self._came = self._came or bool(known.get("workers"))
         if self._came or self._server is None:
             return
-        for pod in found:
+        for pod in sorted(found, key=pods.role):
             state = pods.state(pod)
             if state.hopeless:
                 last = self._server.last_line(pod) if state.crashed else ""
@@ -248,21 +246,15 @@ class Kubernetes(Backend):
 
     def scale(self, workers: int) -> None:
         check_workers(workers, "%scale to")
-        self._end_adapting()
+        assert self._server is not None
+        # The operator stops first: what it is about to say would come after our number.
+        self._server.remove("DaskAutoscaler", self._name)
         with self._clear():
             super().scale(workers)
 
     def adapt(self, between: Adapt) -> None:
         with self._clear():
             super().adapt(between)
-
-    def _end_adapting(self) -> None:
-        """Have the operator stop first: what it is about to say would come after our number."""
-        assert self._server is not None
-        self._server.delete("DaskAutoscaler", self._name)
-        deadline = time.monotonic() + ENDED
-        while self._server.get("DaskAutoscaler", self._name) and time.monotonic() < deadline:
-            time.sleep(0.1)
 
     def _clear(self) -> Any:
         assert self._server is not None
@@ -276,12 +268,10 @@ class Kubernetes(Backend):
         server, name = self._server, self._name
         if server is None or not name:
             return
-        server.delete("DaskCluster", name)
+        server.remove("DaskCluster", name)
         deadline = time.monotonic() + ENDED
-        while (server.get("DaskCluster", name) or server.all("Pod", name)) and (
-            time.monotonic() < deadline
-        ):
-            time.sleep(0.1)
+        while server.all("Pod", name) and time.monotonic() < deadline:
+            time.sleep(LOOK)
 
 
 class Forwarded(KubeCluster):  # type: ignore[misc]
@@ -348,11 +338,22 @@ class Server:
             found = self._run(self._ask, "GET", version, selector)
         return list(found["items"]) if found is not None else []
 
-    def delete(self, kind: str, name: str) -> None:
-        """Delete an object, if it is there."""
+    def remove(self, kind: str, name: str) -> None:
+        """Delete an object, if it is there, and wait until it is gone."""
         version, plural = PATHS[kind]
+        url, begun = f"{plural}/{name}", time.monotonic()
+        touched = begun
         with self.clear(f"delete {plural}"):
-            self._run(self._ask, "DELETE", version, f"{plural}/{name}")
+            self._run(self._ask, "DELETE", version, url)
+        while self.get(kind, name) and time.monotonic() - begun < ENDED:
+            time.sleep(LOOK)
+            # An operator that was at work for the object looks at it again when something has
+            # changed, or after a minute (kopf's cancellation_polling).
+            if time.monotonic() - touched > TOUCH:
+                touched = time.monotonic()
+                body = {"metadata": {"annotations": {"jupyter-scale/ending": str(touched)}}}
+                with suppress(ClusterError), self.clear():
+                    self._run(self._ask, "PATCH", version, url, body)
 
     def last_line(self, pod: Document) -> str:
         """Return the last line that a pod has logged."""
@@ -404,7 +405,12 @@ class Server:
         content = None if body is None else json.dumps(body)
         try:
             async with self._api.call_api(
-                method, version=version, namespace=self.namespace, url=url, content=content
+                method,
+                version=version,
+                namespace=self.namespace,
+                url=url,
+                content=content,
+                headers=MERGE if method == "PATCH" else None,
             ) as answer:
                 found: Document = answer.json()
                 return found

@@ -124,7 +124,7 @@ def start(folder: Path) -> Iterator[Kubernetes]:
         stack.enter_context(service("operator_run.py", folder))
         wait_for(lambda: len(server.ask("GET", "/api/v1/nodes")["items"]) == 2)
         stack.callback(wait_until_empty, server)
-        profile = {"factory": FACTORY, "image": IMAGE}
+        profile = {"factory": FACTORY, "image": IMAGE, "lost-timeout": "15s"}
         yield Kubernetes(profile, left=server.left, kill=kill, server=server)
 
 
