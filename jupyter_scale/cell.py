@@ -31,7 +31,8 @@ from IPython.core.inputtransformer2 import cell_magic
 from IPython.core.interactiveshell import ExecutionInfo, ExecutionResult, InteractiveShell
 
 from jupyter_scale.command import CELL, Arguments
-from jupyter_scale.search import PlanOnly, merged
+from jupyter_scale.search import Control, PlanOnly, merged
+from jupyter_scale.view.buttons import Buttons, watched
 from jupyter_scale.view.progress import Progress, show
 
 # `%%scale?` is a question, which IPython answers.
@@ -119,7 +120,9 @@ class Cells:
         if contexts and contexts[-1].owner is owner:
             contexts.pop().stack.close()
         with ExitStack() as stack:
-            progress = Progress(self._shell)
+            control = Control()
+            buttons = Buttons(control) if watched(self._shell) else None
+            progress = Progress(self._shell, buttons)
             stack.callback(progress.close)
             if arguments.seed is not None:
                 _seed(arguments.seed, stack)
@@ -133,6 +136,7 @@ class Cells:
                     merge=arguments.merge,
                     plan_only=arguments.plan,
                     recorder=progress,
+                    control=control,
                 )
             )
             # From the start, so that it is there whatever ends the cell.

@@ -58,6 +58,9 @@ class Tally(Protocol):
     def add(self, outcome: Outcome) -> None:
         """Take what a task found."""
 
+    def tick(self) -> None:
+        """Learn that nothing has come for a moment."""
+
 
 def run_here(plan: Plan, tally: Tally, *, nested: Callable[[], Any], control: Control) -> None:
     """Run a plan in this process, one piece of work after the other."""
@@ -229,6 +232,7 @@ class _Run:
                     elif not self._recover(piece, future, result):
                         self.shared.send()
                         break
+                self.tally.tick()
                 self.control.check()  # when what is done is collected
         finally:
             self.results.forget()

@@ -52,9 +52,18 @@ class Fitted:
 
 
 class Results:
-    """Takes the one outcome of a refit."""
+    """Takes the one outcome of a refit.
+
+    Parameters
+    ----------
+    tick : callable
+        Called from time to time until it is there.
+    """
 
     fitted: Fitted
+
+    def __init__(self, tick: Callable[[], None]) -> None:
+        self.tick = tick
 
     def add(self, outcome: Outcome) -> None:
         """Take what the task found."""

@@ -94,11 +94,14 @@ class Recorder(Protocol):
     warning and never fails the search.
     """
 
-    def planned(self, plan: Plan) -> None:
-        """Learn of a plan; a search may plan several times (successive halving)."""
+    def planned(self, plan: Plan, report: SearchReport) -> None:
+        """Learn of a plan, and of the report that grows with it; a search may plan several times.
+
+        Successive halving plans each round.
+        """
 
     def done(self, cells: int, fits: int) -> None:
-        """Count so many more cells and fits as done."""
+        """Count so many more cells and fits as done: none, from time to time, while all run."""
 
     def finished(self, report: SearchReport) -> None:
         """Take leave of a search that is done, has failed or was interrupted (its status)."""
@@ -305,6 +308,10 @@ class Tally:
         self._report.cells_done += cells
         self._estimate()
         self._recorder.done(cells, fits)
+
+    def tick(self) -> None:
+        """Let the recorder see that time goes by."""
+        self._recorder.done(0, 0)
 
     def _learn(self, kind: int, seconds: float) -> None:
         self._durations.learn(kind, seconds)

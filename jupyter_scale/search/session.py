@@ -214,7 +214,7 @@ class Session:
         start = time.perf_counter()
         with self._following(report):
             try:
-                self.recorder.planned(plan)
+                self.recorder.planned(plan, report)
                 # scikit-learn's callbacks report to the process that they were made in
                 watched = any(cell.watched is not None for cell in plan.cells)
                 if self.cluster is None or sent is None or watched:
@@ -234,7 +234,7 @@ class Session:
             plan = refit.planned(estimator, data, params)
         if plan is None or self.cluster is None:
             return estimator.fit(*data, **params)
-        results = refit.Results()
+        results = refit.Results(lambda: self.recorder.done(0, 0))
         with self._following(report):
             report.status = "refitting"
             self.recorder.refitting(report)
@@ -330,8 +330,8 @@ class _Guarded:
             self._on_score = None
             warnings.warn(f"the search goes on, but tells no more scores: {error!r}", stacklevel=2)
 
-    def planned(self, plan: Plan) -> None:
-        self._call("planned", plan)
+    def planned(self, plan: Plan, report: SearchReport) -> None:
+        self._call("planned", plan, report)
 
     def done(self, cells: int, fits: int) -> None:
         self._call("done", cells, fits)

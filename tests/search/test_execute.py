@@ -171,7 +171,7 @@ class Notes:
         self.planned_cells = self.cells = self.fits = 0
         self.last: SearchReport | None = None
 
-    def planned(self, plan: Any) -> None:
+    def planned(self, plan: Any, report: Any) -> None:
         self.planned_cells += plan.n_cells
 
     def done(self, cells: int, fits: int) -> None:

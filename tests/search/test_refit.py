@@ -240,7 +240,7 @@ class Told:
     def __init__(self) -> None:
         self.heard: list[str] = []
 
-    def planned(self, plan: Any) -> None:
+    def planned(self, plan: Any, report: Any) -> None:
         self.heard.append("planned")
 
     def done(self, cells: int, fits: int) -> None:

@@ -1,0 +1,94 @@
+"""Pause and stop the searches of a running cell, where somebody can press a button.
+
+A cell that runs keeps its kernel from hearing anything else, except in a subshell. JupyterLab sends
+what widgets say through one; where there is none, a press is heard when the cell has ended, and the
+kernel's own interrupt is the way. Programs that execute notebooks get no buttons: they would save
+them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+from jupyter_scale.search import Control
+
+__all__ = ["Buttons", "watched"]
+
+
+def watched(shell: Any) -> bool:
+    """Say whether a person runs the cell: front ends say more of one than programs do."""
+    kernel = getattr(shell, "kernel", None)
+    if kernel is None:
+        return False
+    with suppress(Exception):
+        return bool(kernel.get_parent().get("metadata"))
+    return False
+
+
+class Buttons:
+    """The two buttons of a cell.
+
+    Parameters
+    ----------
+    control : Control
+        Of its searches.
+    """
+
+    def __init__(self, control: Control) -> None:
+        self._control = control
+        self._box: Any = None
+        self._output: Any = None
+
+    def show(self) -> None:
+        """Show them, once."""
+        if self._box is not None:
+            return
+        from IPython.display import display
+        from ipywidgets import Button, HBox
+
+        self._pause = self._button(Button, "Pause", "what runs now ends, and nothing is started")
+        self._stop = self._button(Button, "Stop", "end the search; what is done is kept")
+        self._pause.on_click(self._listen(self._toggle))
+        self._stop.on_click(self._listen(self._end))
+        self._box = HBox([self._pause, self._stop])
+        self._output = display(self._box, display_id=True)  # type: ignore[no-untyped-call]
+        for button in (self._pause, self._stop):
+            _heard_at_once(button)
+
+    def close(self) -> None:
+        """Take them away."""
+        if self._box is None:
+            return
+        # else a saved notebook would say "HBox(children=..."
+        self._output.update({"text/plain": ""}, raw=True)
+        for widget in (*self._box.children, self._box):
+            widget.close()
+        self._box = None
+
+    def _button(self, kind: Any, text: str, tip: str) -> Any:
+        return kind(description=text, tooltip=tip)
+
+    def _listen(self, action: Callable[[], None]) -> Callable[[Any], None]:
+        return lambda _: action()
+
+    def _toggle(self) -> None:
+        if self._control.paused:
+            self._control.resume()
+        else:
+            self._control.pause()
+        self._pause.description = "Resume" if self._control.paused else "Pause"
+
+    def _end(self) -> None:
+        self._control.stop()
+        self._stop.description, self._stop.disabled = "Stopping", True
+
+
+def _heard_at_once(widget: Any) -> None:
+    """Let a press go to the shell that the front end sends it to.
+
+    ipykernel answers a widget in the shell that it was last drawn from: that of the running cell.
+    """
+    with suppress(AttributeError):
+        del widget.comm._reply_subshell_id
