@@ -30,10 +30,9 @@ from jupyter_scale.clusters.threads import VARIABLES
 __all__ = ["CONNECT", "LOOPBACK", "RETRY", "Board", "Place", "Scheduler", "Worker"]
 
 LOOPBACK = "127.0.0.1"
-CONNECT = {"connect_timeout": 15, "login_timeout": 15, "keepalive_interval": 5}
-"""Seconds, where the profile says no other; three signs of life that stay away are a lost host."""
+CONNECT = {"connect_timeout": 15, "login_timeout": 15}  # seconds, where the profile says no other
 AT_ONCE = 8  # connections that are made at a time: sshd drops some of more than ten
-BEAT, PATIENCE = 10.0, 300.0  # seconds between signs of life, and until a host misses them
+BEATS = 3  # signs of life of which one is awaited, in either direction
 RETRY = 10.0  # seconds until a host that was lost is tried again
 GRACE = 12.0  # seconds that a process may take to end
 BOOTSTRAP = "import json, sys; task = json.loads(sys.stdin.readline()); exec(task.pop('code')); "
@@ -71,6 +70,8 @@ class Board:
     security : Security or None
     variables : mapping of str to str
         The environment there.
+    patience : float
+        Seconds that a host and this process wait for each other when they are cut off.
     gate : asyncio.Semaphore
         Passed by those that connect.
     parts : list of Part
@@ -80,6 +81,7 @@ class Board:
 
     security: Security | None
     variables: Mapping[str, str]
+    patience: float
     gate: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(AT_ONCE))
     parts: list[Part] = field(default_factory=list)
     came: bool = False
@@ -114,7 +116,7 @@ class Part(ProcessInterface):
         self.said, self.failed = f"connecting to {host}", False
         try:
             async with self.board.gate:
-                self._connection = await _connected(self.place)
+                self._connection = await _connected(self.place, self.board.patience / BEATS)
             self.said = f"starting the {self.role} on {host}"
             self._process = await self._connection.create_process(
                 COMMAND.format(python=self.place.python), encoding="utf-8", errors="replace"
@@ -136,7 +138,7 @@ class Part(ProcessInterface):
             "options": dict(self.options), "security": keys,
             "environment": dict(self.board.variables),
             "defaults": dict.fromkeys(VARIABLES, "1"), "share": self.place.share,
-            "patience": PATIENCE,
+            "patience": self.board.patience,
         }  # fmt: skip
         return json.dumps(task)
 
@@ -145,7 +147,7 @@ class Part(ProcessInterface):
         with suppress(OSError, asyncssh.Error):
             self._process.stdin.write(f"{self._task()}\n")
             while True:
-                await asyncio.sleep(BEAT)
+                await asyncio.sleep(self.board.patience / BEATS)
                 self._process.stdin.write("\n")
 
     async def _copy(self) -> None:
@@ -211,6 +213,7 @@ class Scheduler(Part):
 
     dashboard = ""
     contact_address: str | None = None
+    _kept: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Start it; workers and clients are told its address."""
@@ -232,10 +235,26 @@ class Scheduler(Part):
             raise ClusterError(
                 f"The scheduler runs on {self.place.host}, and its port does not answer at "
                 f"{self.address} from here: is there a firewall? scheduler_options: "
-                "{port: 8786} keeps to a port that can be opened"
+                "{port: 8786} keeps to a port that can be opened, {contact_address: ...} names "
+                "another way to it"
             )
         self.said = ""
+        self._kept = asyncio.ensure_future(self._keep())
         await super().start()  # type: ignore[no-untyped-call]  # Dask's
+
+    async def _keep(self) -> None:
+        """Take note when it is lost: all that was on its workers is, too."""
+        with suppress(OSError, asyncssh.Error):
+            async for _ in self._process.stdout:
+                pass
+        if self.status == Status.running:
+            self.said, self.failed = f"{self.place.host} is lost, and the scheduler with it", True
+            self.status = Status.failed  # Dask then asks it for nothing
+
+    async def close(self) -> None:
+        """End it."""
+        self.status = Status.closing
+        await super().close()
 
 
 class Worker(Part):
@@ -247,7 +266,7 @@ class Worker(Part):
         super().__init__(**kwargs)
         self.scheduler, self.kind = scheduler, kind
         self.options = {**self.options, "name": name}
-        self._name, self._came = name, False
+        self.name, self._came = name, False
         self._kept: asyncio.Task[None] | None = None
         self._cluster: Callable[[], Any] = lambda: None  # Dask sets it
 
@@ -289,7 +308,7 @@ class Worker(Part):
         cluster = self._cluster()
         if cluster is not None and cluster.status == Status.running and not self.failed:
             with suppress(Exception):
-                retired = cluster.scheduler_comm.retire_workers(names=[self._name], remove=True)
+                retired = cluster.scheduler_comm.retire_workers(names=[self.name], remove=True)
                 await asyncio.wait_for(retired, GRACE)
         if self._kept is not None:
             self._kept.cancel()
@@ -297,13 +316,14 @@ class Worker(Part):
         await super().close()
 
 
-async def _connected(place: Place) -> Any:
+async def _connected(place: Place, beat: float) -> Any:
     """Return a connection to a host, or say what is in the way, and what helps."""
     host, port = place.host, place.connect.get("port")
     there = f"{host}:{port}" if port else host
     by_hand = f"ssh {f'-p {port} ' if port else ''}{shlex.quote(host)}"
     try:
-        return await asyncssh.connect(host, **place.connect)
+        ways = {"keepalive_interval": beat, "keepalive_count_max": BEATS, **place.connect}
+        return await asyncssh.connect(host, **ways)
     except asyncssh.HostKeyNotVerifiable:
         raise ClusterError(
             f"The host key of {there} is not known here, or is another than it was: look at it by "

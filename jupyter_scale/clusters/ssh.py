@@ -38,7 +38,7 @@ class SSH(Backend):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._board = Board(None, {})
+        self._board = Board(None, {}, self.profile.lost_timeout)
         self._places: list[Place] = []
         self._awaited = self.first > 0
 
@@ -83,7 +83,7 @@ class SSH(Backend):
         # before anything starts
         self._check(self.adapted.maximum if self.adapted is not None else self.workers or 1)
         keys = Security.temporary() if security else None
-        self._board = board = Board(keys, self._variables())
+        self._board = board = Board(keys, self._variables(), self.profile.lost_timeout)
         quiet = {"dashboard_address": f"{LOOPBACK}:0"}
         worker = {"kind": worker_class, "options": {**quiet, **options}, "board": board}
         first = {"place": head, "options": {**quiet, **_named(scheduler_options)}, "board": board}
@@ -126,13 +126,25 @@ class SSH(Backend):
         parts = list(self._board.parts)
         failed = [part.said for part in parts if part.failed]
         waits = [part.said for part in parts if part.said and not part.failed]
+        waits += [
+            f"nothing is heard of the worker on {part.place.host}"
+            for part in parts
+            if isinstance(part, Worker) and not part.said and part.name not in self._present()
+        ]
         line = "; ".join([*failed, *waits][:SHOWN])
         if len(failed) + len(waits) > SHOWN:
             line += f"; and {len(failed) + len(waits) - SHOWN} more"
+        if self.cluster is not None and self.cluster.scheduler.failed:
+            raise ClusterError(self.cluster.scheduler.said)
         # What is wrong after the start can be mended, and is said only.
         if failed and not waits and self._awaited and not self._board.came:
             raise ClusterError(line)
         return line
+
+    def _present(self) -> set[str]:
+        """Return the names of the workers that the scheduler has."""
+        known = self.cluster.scheduler_info["workers"] if self.cluster is not None else {}
+        return {str(worker["name"]) for worker in list(known.values())}
 
     def __str__(self) -> str:
         # A cluster that adapts does not wait for workers: this is where it can be read.
@@ -150,6 +162,11 @@ class SSH(Backend):
         self._check(between.maximum)
         self.cluster.sync(self.cluster.forget)
         super().adapt(between)
+
+    def close(self) -> None:
+        if self.cluster is not None and self.cluster.scheduler.failed:
+            self.cluster.shutdown_scheduler = False  # it would be looked for, for half a minute
+        super().close()
 
     def _check(self, workers: int) -> None:
         most = len(self._places)

@@ -326,9 +326,12 @@ def test_a_lost_host_is_named_and_used_again_when_it_is_back(
     wait_for(lambda: cluster.state().text.startswith("2 workers at"))
 
 
-def test_it_leaves_nothing(machines: Machines, cluster: Cluster) -> None:
-    assert clusters.close()
+def test_a_cluster_without_its_scheduler_s_host_ends(machines: Machines, cluster: Cluster) -> None:
+    machines.off("127.0.0.1")
+    says = "127.0.0.1 is lost, and the scheduler with it"
+    wait_for(lambda: cluster.state().text == says, SLOW)
     wait_for(lambda: not machines.left(), SLOW)
+    machines.on("127.0.0.1")
 
 
 # -- the other side
