@@ -54,8 +54,18 @@ NEVER = 20 * 365 * 24 * 3600  # seconds; more is before `guard.LONG_AGO`, which 
 ENDED = 10.0  # seconds that an object, or pods, are waited for when they are to end
 LOOK = 0.1  # seconds between looks at them
 TOUCH = 1.0  # ... and until the operator is reminded
+ENTRY = 60.0  # seconds that it may take to log in: a program may be run for it
+ANSWER = 10.0  # seconds that an answer may take
 MERGE = {"Content-Type": "application/merge-patch+json"}
 DASK = "kubernetes.dask.org"
+FORWARD = {
+    # By no other way: the policy lets in the cluster's own pods only.
+    "kubernetes.port-forward-cluster-ip": True,
+    "kubernetes.scheduler-service-type": "ClusterIP",
+    # It would go before ours.
+    "kubernetes.custom-cluster-spec": None,
+}
+"""What KubeCluster is not to read from the user's kubernetes.yaml."""
 PATHS = {
     "DaskCluster": (f"{DASK}/v1", "daskclusters"),
     "DaskAutoscaler": (f"{DASK}/v1", "daskautoscalers"),
@@ -111,8 +121,7 @@ class Kubernetes(Backend):
         self._connect(security)
 
     def settings(self) -> dict[str, Any]:
-        # Not by the scheduler's name in Kubernetes: the policy lets in the cluster's own pods only.
-        return {"kubernetes.port-forward-cluster-ip": True, **super().settings()}
+        return {**FORWARD, **super().settings()}
 
     def _said(self, name: str) -> Any:
         """Return what the profile says of an argument, or the user's kubernetes.yaml."""
@@ -304,7 +313,8 @@ class Server:
         self._runner.start()
         try:
             with self.clear():
-                self._api = self._run(kr8s.asyncio.api)
+                self._api = self._run(_entered)
+                self._api.timeout = ANSWER
         except ValueError as error:
             raise ClusterError(
                 f"There is no Kubernetes here ({reason(error)}): put a kubeconfig to "
@@ -439,6 +449,11 @@ class Server:
                 "the current context of your kubeconfig right (kubectl config current-context), "
                 "and can it be reached from here?"
             ) from None
+
+
+async def _entered() -> Any:
+    async with asyncio.timeout(ENTRY):
+        return await kr8s.asyncio.api()
 
 
 def _where(error: Exception) -> str:

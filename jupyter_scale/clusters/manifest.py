@@ -40,8 +40,6 @@ EVICTION = 5  # seconds after which the pods of a lost node are given up; Kubern
 API = "distributed.http.scheduler.api"
 # Without that route the operator sends code that has a scheduler close after five idle minutes.
 ROUTES = "distributed.scheduler.http.routes"
-OURS = ("tolerations", "node_selector", "protocol")
-"""What a profile's ``kwargs`` may have besides the arguments of KubeCluster."""
 
 
 def manifest(

@@ -96,7 +96,7 @@ def spoken(pods: Iterable[Mapping[str, Any]]) -> str:
         if name == "scheduler" and words != "running":
             return f"the scheduler's pod: {words}"
     found = Counter(words for name, words in states if name == "worker" and words != "ending")
-    return ", ".join(f"{counted(number, 'pod')}: {words}" for words, number in found.items())
+    return ", ".join(f"{counted(number, 'worker pod')}: {words}" for words, number in found.items())
 
 
 def refused(deployments: Iterable[Mapping[str, Any]]) -> str:
@@ -114,10 +114,10 @@ def lost(pods: Iterable[Mapping[str, Any]], known: tuple[str, int]) -> str:
         if role(pod) == "scheduler" and pod["metadata"]["uid"] == known[0]:
             if "deletionTimestamp" in pod["metadata"]:
                 return "it was deleted"
-            [container, *_] = pod["status"]["containerStatuses"]
-            if identity(pod) == known and "running" in container["state"]:
+            containers = pod["status"].get("containerStatuses", [])
+            if identity(pod) == known and all("running" in one["state"] for one in containers):
                 return ""
-            return _end(container)
+            return _end(containers[0]) if containers else "it ended"
     return "it was deleted, or its node was lost"
 
 

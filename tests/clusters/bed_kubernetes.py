@@ -122,7 +122,7 @@ def start(folder: Path) -> Iterator[Kubernetes]:
         define(server)
         stack.enter_context(service("kubelet.py", folder))
         stack.enter_context(service("operator_run.py", folder))
-        wait_for(lambda: len(server.ask("GET", "/api/v1/nodes")["items"]) == 2)
+        wait_for(lambda: len(server.ask("GET", "/api/v1/nodes")["items"]) == 2, 60)
         stack.callback(wait_until_empty, server)
         profile = {"factory": FACTORY, "image": IMAGE, "lost-timeout": "15s"}
         yield Kubernetes(profile, left=server.left, kill=kill, server=server)
@@ -137,7 +137,7 @@ def bare(folder: Path) -> Iterator[Server]:
     server = Server(folder)
     with service("kubernetes_api.py", folder), pytest.MonkeyPatch.context() as patch:
         patch.setenv("KUBECONFIG", str(server.kubeconfig()))
-        wait_for(server.healthy)
+        wait_for(server.healthy, 60)
         yield server
 
 
@@ -163,7 +163,9 @@ def service(program: str, folder: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        family = psutil.Process(process.pid).children(recursive=True)
+        family: list[psutil.Process] = []
+        with suppress(psutil.NoSuchProcess):
+            family = psutil.Process(process.pid).children(recursive=True)
         process.terminate()
         try:
             process.wait(5)

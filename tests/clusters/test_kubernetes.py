@@ -94,7 +94,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 def test_without_a_kubeconfig_it_is_said_where_to_put_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("KUBECONFIG", str(tmp_path / "absent"))
     refused("There is no Kubernetes here .*: put a kubeconfig to ~/.kube/config, or name it by")
@@ -298,7 +298,7 @@ def test_the_scheduler_is_spoken_of_until_it_runs() -> None:
     assert pods.spoken([worker, pod("scheduler")]) == "the scheduler's pod: pending"
     assert pods.spoken([pod("scheduler", phase="Running")]) == "the scheduler's pod: starting"
     found = [pod("scheduler", **ready), worker, worker, pod("worker", **ready)]
-    assert pods.spoken(found) == "2 pods: ContainerCreating, 1 pod: running"
+    assert pods.spoken(found) == "2 worker pods: ContainerCreating, 1 worker pod: running"
 
 
 def test_an_evicted_pod_and_a_quota_are_told_in_kubernetes_words() -> None:
