@@ -113,11 +113,11 @@ class Part(ProcessInterface):
             When it does not.
         """
         host = self.place.host
-        self.said, self.failed = f"connecting to {host}", False
+        self._say(f"connecting to {host}")
         try:
             async with self.board.gate:
                 self._connection = await _connected(self.place, self.board.patience / BEATS)
-            self.said = f"starting the {self.role} on {host}"
+            self._say(f"starting the {self.role} on {host}")
             self._process = await self._connection.create_process(
                 COMMAND.format(python=self.place.python), encoding="utf-8", errors="replace"
             )
@@ -126,6 +126,10 @@ class Part(ProcessInterface):
             return await self._answer()
         except (OSError, asyncssh.Error) as error:
             raise ClusterError(f"{host} has ended the connection: {reason(error)}") from None
+
+    def _say(self, words: str) -> None:
+        if not self.failed:  # what went wrong is said until it is right
+            self.said = words
 
     def _task(self) -> str:
         keys = None
@@ -266,7 +270,7 @@ class Worker(Part):
         super().__init__(**kwargs)
         self.scheduler, self.kind = scheduler, kind
         self.options = {**self.options, "name": name}
-        self.name, self._came = name, False
+        self.name = name
         self._kept: asyncio.Task[None] | None = None
         self._cluster: Callable[[], Any] = lambda: None  # Dask sets it
 
@@ -276,27 +280,28 @@ class Worker(Part):
         await super().start()  # type: ignore[no-untyped-call]  # Dask's
 
     async def _keep(self) -> None:
+        host = self.place.host
+        what = ""
         while True:
-            lost = False
             try:
                 await self.open()
-                self.said, self._came, self.board.came = "", True, True
+                self.said, self.failed, self.board.came = "", False, True
+                what = f"the worker on {host} has ended"
                 async for _ in self._process.stdout:
                     pass
             except ClusterError as error:
-                self.said = str(error)
+                if not what:  # what never worked would end in the same way again
+                    self.said, self.failed = str(error), True
+                    return
             except (OSError, asyncssh.Error):
-                lost = True
+                what = f"{host} is lost"
             finally:
                 await self.shut()
-            self.failed = True
-            # what never worked would end in the same way again
-            if not self._came or self.status != Status.running:
+            if self.status != Status.running:
                 return
-            host = self.place.host
+            self.failed = True
             self.said = (
-                f"{f'{host} is lost' if lost else f'the worker on {host} has ended'}: it is tried "
-                f"again every {RETRY:.0f} s, and no other takes its place"
+                f"{what}: it is tried again every {RETRY:.0f} s, and no other takes its place"
             )
             await asyncio.sleep(RETRY)
 
