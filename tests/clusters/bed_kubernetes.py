@@ -1,6 +1,6 @@
 """A small Kubernetes with the stock Dask operator; its pods are processes of this machine.
 
-An API server in memory (`kubernetes_api`), nodes and controllers (`kubelet`), and the operator
+An API server (`kubernetes_api`), nodes and controllers (`kubelet`), and the operator
 (`operator_run`), each a process of its own that ends with this one.
 """
 

@@ -18,7 +18,7 @@ import secrets
 import signal
 import sys
 from asyncio.subprocess import DEVNULL, STDOUT, Process
-from collections.abc import Awaitable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -285,12 +285,12 @@ async def main(folder: Path) -> None:
     told = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, told.set)
-    work: Awaitable[None] = together(kubelet.run(), Control(client).run())
+    work = asyncio.create_task(together(kubelet.run(), Control(client).run()))
+    end = asyncio.create_task(told.wait())
     try:
-        await asyncio.wait(
-            [asyncio.ensure_future(work), asyncio.create_task(told.wait())],
-            return_when=asyncio.FIRST_COMPLETED,
-        )
+        await asyncio.wait([work, end], return_when=asyncio.FIRST_COMPLETED)
+        if work.done():
+            work.result()  # raises what went wrong
     finally:
         for pod in kubelet.pods.values():
             pod.kill(signal.SIGKILL)

@@ -6,7 +6,7 @@ import asyncio
 import ctypes
 import json
 import signal
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
@@ -107,12 +107,8 @@ def path_of(document: Document, plural: str, group: str = "/api/v1") -> str:
     return f"{group}/namespaces/{namespace}/{plural}/{name}"
 
 
-async def together(*forever: Awaitable[None]) -> None:
+async def together(*forever: Coroutine[Any, Any, None]) -> None:
     """Run coroutines until one of them fails."""
     async with asyncio.TaskGroup() as group:
         for one in forever:
-            group.create_task(_run(one))
-
-
-async def _run(one: Awaitable[None]) -> None:
-    await one
+            group.create_task(one)

@@ -119,7 +119,8 @@ def test_what_is_not_allowed_is_listed_before_anything_is_made(
     monkeypatch.setenv("KUBECONFIG", str(server.kubeconfig("reader")))
     refused(
         "does not allow you to create daskclusters, delete daskclusters, patch daskworkergroups, "
-        "create daskautoscalers, create networkpolicies, create secrets in the namespace default: "
+        "create daskautoscalers, delete daskautoscalers, create networkpolicies, create secrets in "
+        "the namespace default: "
         "ask its administrator"
     )
 
@@ -241,7 +242,7 @@ def test_a_worker_that_crashes_is_not_waited_for_and_its_last_line_is_shown(
         ({"tolerationss": []}, "has no 'tolerationss': did you mean tolerations?"),
         ({"name": "My_pods"}, "'My_pods' is not of small letters, digits and hyphens"),
     ],
-    ids=str,
+    ids=["argument", "name"],
 )
 def test_a_mistake_in_the_profile_is_found_before_anything_is_made(
     kwargs: dict[str, Any], says: str
@@ -269,6 +270,7 @@ def test_a_scheduler_that_is_lost_ends_the_cluster_and_nothing_stays(
     wait_for(lambda: not bed.left(), SLOW)
 
 
+@pytest.mark.slow
 def test_so_does_one_that_is_lost_while_the_cluster_adapts(bed: Kubernetes) -> None:
     cluster = start(wish=Wish(adapt=Adapt(1, 2)))
     pid: int = cluster.client.run_on_scheduler(os.getpid)
