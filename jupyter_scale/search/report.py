@@ -23,15 +23,22 @@ from jupyter_scale.search.plan import (
     Counted,
     Plan,
     note_lines,
-    table_html,
     table_lines,
 )
+from jupyter_scale.search.summary.frame import frame
+from jupyter_scale.search.summary.page import page
+from jupyter_scale.search.summary.plots import Plots
+from jupyter_scale.search.summary.ranking import Ranking, ranked
+from jupyter_scale.search.summary.text import candidate_lines
+from jupyter_scale.search.summary.tree import Tree, tree_of
 from jupyter_scale.search.tasks import Outcome
 
 __all__ = ["Place", "Recorder", "Report", "Score", "SearchReport", "Tally"]
 
 INTERVAL = 0.25  # seconds between estimates of the time that is left
 
+SHOWN = 10
+"""Searches; a cell may search in a loop, thousands of times."""
 Place = tuple[int, int, dict[str, Any] | None]
 """Candidate, fold and parameters of a call."""
 
@@ -146,6 +153,14 @@ class SearchReport(Counted):
         Where the best candidate was fitted, and how long that took; empty for the kernel.
     scores : list of Score
         The finished cells in the order of their completion.
+    rounds : list of int
+        The first candidate of each round; successive halving has several.
+    tree : Tree or None
+        The plan's picture, of one fold; None where nothing could be merged.
+    results : pandas.DataFrame
+        The candidates, the best first, with the columns of ``cv_results_``.
+    plot : Plots
+        Matplotlib figures.
     status : {"running", "refitting", "done", "failed", "interrupted", "stopped"}
     """
 
@@ -166,9 +181,12 @@ class SearchReport(Counted):
     unshared: dict[str, int] = field(default_factory=dict)
     unseeded: dict[str, int] = field(default_factory=dict)
     scores: list[Score] = field(default_factory=list)
+    rounds: list[int] = field(default_factory=list)
+    tree: Tree | None = None
 
     def plan(self, plan: Plan) -> None:
         """Add what a plan intends."""
+        self.tree = self.tree or tree_of(plan)
         self.n_cells += plan.n_cells
         for label, (requested, distinct) in plan.counts.items():
             count = self.counts.setdefault(label, [0, 0, 0])
@@ -206,13 +224,32 @@ class SearchReport(Counted):
         refit = [self.refit] if self.refit else []
         return [*saved, *refit, *note_lines(self.unshared, self.unseeded)]
 
+    def ranking(self) -> Ranking:
+        """Return the candidates that have scores so far."""
+        # a list of its own: the search may be running, in another thread
+        return ranked(
+            list(self.scores),
+            metric=self.metric,
+            rounds=self.rounds,
+            halving="Halving" in self.name.partition("(")[0],
+        )
+
+    @property
+    def results(self) -> Any:
+        return frame(self.ranking())
+
+    @property
+    def plot(self) -> Plots:
+        return Plots(self)
+
     def __str__(self) -> str:
-        return "\n".join([self.headline, *table_lines(self.steps), *self.notes])
+        candidates = candidate_lines(self.ranking())
+        return "\n".join([self.headline, *candidates, *table_lines(self.steps), *self.notes])
 
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        return table_html(self.headline, self.steps, self.notes)
+        return page(self)
 
 
 @dataclass(slots=True, eq=False, repr=False)
@@ -227,13 +264,40 @@ class Report:
         """The finished cells of all searches."""
         return [score for search in self.searches for score in search.scores]
 
+    @property
+    def results(self) -> Any:
+        """The candidates of the last search that has scores, as a pandas DataFrame."""
+        return self._last.results
+
+    @property
+    def plot(self) -> Plots:
+        """The plots of the last search that has scores."""
+        return self._last.plot
+
+    @property
+    def _last(self) -> SearchReport:
+        if not self.searches:
+            raise ValueError("no search ran")
+        return next((s for s in reversed(self.searches) if s.scores), self.searches[-1])
+
     def __str__(self) -> str:
-        return "\n\n".join(map(str, self.searches)) or "no search ran"
+        return "\n\n".join([*self._left_out, *map(str, self._shown)]) or "no search ran"
 
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        return "".join(search._repr_html_() for search in self.searches) or html.escape(str(self))
+        left_out = "".join(f"<p>{line}</p>" for line in self._left_out)
+        shown = "".join(search._repr_html_() for search in self._shown)
+        return left_out + shown or html.escape(str(self))
+
+    @property
+    def _shown(self) -> list[SearchReport]:
+        return self.searches[-SHOWN:]
+
+    @property
+    def _left_out(self) -> list[str]:
+        count = len(self.searches) - SHOWN
+        return [f"{count:,} searches before are in the report's searches"] if count > 0 else []
 
 
 class Tally:
@@ -274,6 +338,8 @@ class Tally:
         kinds = [entry.kind for entry in entries] + [node.kind for node in plan.nodes]
         self._left = np.bincount(kinds, minlength=len(plan.kinds))
         self._estimated = 0.0
+        if plan.cells:
+            report.rounds.append(min(place[0] for place in places))
 
     def add(self, outcome: Outcome) -> None:
         """Add what a task found."""

@@ -1,0 +1,181 @@
+"""The values of a search's parameters: how each is written, ordered and placed on an axis.
+
+A value can be anything: a number, a string, None, an estimator, a function. Nothing here relies on
+more than its ``repr``, and an error in that is not the search's.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from numbers import Real
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["ABSENT", "Parameter", "parameters_of", "short", "short_names", "text_of"]
+
+ABSENT = "\N{EN DASH}"
+"""Stands for a parameter that a candidate does not set."""
+DECADES = 100
+"""Positive numbers that span this factor are shown on a logarithmic axis."""
+_NOTHING = object()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Parameter:
+    """One parameter of all candidates.
+
+    Attributes
+    ----------
+    name : str
+        As in ``param_grid``.
+    levels : list of str
+        The distinct values: numbers ascending, else in the order of their first use.
+    codes : ndarray of int
+        By candidate, which level it has.
+    numbers : ndarray or None
+        By candidate, nan where absent; None unless all values are finite numbers.
+    log : bool
+        Whether the numbers span decades.
+    """
+
+    name: str
+    levels: list[str]
+    codes: NDArray[np.int_]
+    numbers: NDArray[np.float64] | None = None
+    log: bool = False
+
+    def text(self, candidate: int) -> str:
+        return self.levels[int(self.codes[candidate])]
+
+
+def parameters_of(params: Sequence[dict[str, Any] | None]) -> list[Parameter]:
+    """Return the parameters of candidates, by name in the order of their first use."""
+    names = dict.fromkeys(name for each in params for name in each or ())
+    return [
+        _parameter(name, [(each or {}).get(name, _NOTHING) for each in params]) for name in names
+    ]
+
+
+def _parameter(name: str, values: list[Any]) -> Parameter:
+    numbers = _numbers(values)
+    if numbers is not None:
+        # nan, where the parameter is absent, sorts last
+        found, codes = np.unique(numbers, return_inverse=True)
+        whole = all(
+            isinstance(value, int | np.integer) for value in values if value is not _NOTHING
+        )
+        levels = [ABSENT if math.isnan(x) else number(int(x) if whole else x) for x in found]
+        low, high = np.nanmin(numbers), np.nanmax(numbers)
+        return Parameter(name, levels, codes, numbers, bool(low > 0 and high / low >= DECADES))
+    # a grid holds few objects, and a repr can be long to make
+    known: dict[int, Any] = {}
+    levels_of: dict[Any, int] = {}
+    texts: list[str] = []
+    codes = np.empty(len(values), int)
+    for place, value in enumerate(values):
+        if id(value) not in known:
+            # two functions may have one name
+            named = callable(value) and hasattr(value, "__name__")
+            known[id(value)] = (text_of(value), id(value) if named else 0)
+        key = known[id(value)]
+        if key not in levels_of:
+            levels_of[key] = len(texts)
+            texts.append(key[0])
+        codes[place] = levels_of[key]
+    return Parameter(name, texts, codes)
+
+
+def _numbers(values: list[Any]) -> NDArray[np.float64] | None:
+    numbers = np.full(len(values), np.nan)
+    for place, value in enumerate(values):
+        if value is _NOTHING:
+            continue
+        if isinstance(value, bool | np.bool_) or not isinstance(value, Real):
+            return None
+        try:
+            numbers[place] = float(value)
+        except OverflowError:
+            return None
+        if not math.isfinite(numbers[place]):
+            return None
+    return numbers
+
+
+def number(value: float) -> str:
+    """Return a number in few characters.
+
+    Examples
+    --------
+    >>> number(1e-05), number(0.1234567), number(3000), number(123456789)
+    ('1e-5', '0.123457', '3000', '123456789')
+    """
+    if isinstance(value, int | np.integer):
+        return str(value)
+    return f"{value:.6g}".replace("e-0", "e-").replace("e+0", "e")
+
+
+def text_of(value: Any) -> str:
+    """Return a value in one line, as a person would write it.
+
+    Examples
+    --------
+    >>> text_of(1e-3), text_of("l2"), text_of("None"), text_of(None), text_of((1, 2)), text_of(len)
+    ('0.001', 'l2', "'None'", 'None', '(1, 2)', 'len')
+    """
+    if value is _NOTHING:
+        return ABSENT
+    try:
+        if isinstance(value, str):
+            text = str(value)
+            return repr(text) if _ambiguous(text) else " ".join(text.split())
+        if isinstance(value, float | np.floating):
+            return number(float(value))
+        if isinstance(value, np.generic):
+            return str(value)
+        if callable(value) and hasattr(value, "__name__"):
+            return str(value.__name__)
+        return " ".join(repr(value).split())
+    except Exception:  # the repr of a class of the user's
+        return f"<{type(value).__name__}>"
+
+
+def _ambiguous(text: str) -> bool:
+    """Tell whether a string would be taken for another value."""
+    if text in ("None", "True", "False", ABSENT) or not text.strip():
+        return True
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def short(text: str, length: int) -> str:
+    """Return a text that is not longer than this.
+
+    Examples
+    --------
+    >>> short("StandardScaler()", 8)
+    'Standar…'
+    """
+    return text if len(text) <= length else f"{text[: length - 1]}…"
+
+
+def short_names(names: Sequence[str]) -> dict[str, str]:
+    """Return each parameter's name without its steps, where that is enough to tell them apart.
+
+    Examples
+    --------
+    >>> short_names(["vect__ngram_range", "clf__alpha", "tfidf__norm", "a__norm"])
+    {'vect__ngram_range': 'ngram_range', 'clf__alpha': 'alpha', \
+'tfidf__norm': 'tfidf__norm', 'a__norm': 'a__norm'}
+    """
+    lasts = [name.rpartition("__")[2] for name in names]
+    return {
+        name: last if lasts.count(last) == 1 else name
+        for name, last in zip(names, lasts, strict=True)
+    }
