@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import random
 import re
+import sys
 import threading
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -31,7 +32,7 @@ from IPython.core.inputtransformer2 import cell_magic
 from IPython.core.interactiveshell import ExecutionInfo, ExecutionResult, InteractiveShell
 
 from jupyter_scale.command import CELL, Arguments
-from jupyter_scale.search import Control, PlanOnly, merged
+from jupyter_scale.search import Control, PlanOnly, SearchStopped, merged
 from jupyter_scale.view.buttons import Buttons, watched
 from jupyter_scale.view.progress import Progress, show
 
@@ -127,8 +128,7 @@ class Cells:
             if arguments.seed is not None:
                 _seed(arguments.seed, stack)
             context = _Open(owner, stack, arguments.plan)
-            if arguments.plan:
-                self._catch_plan(context)
+            self._catch(context)
             report = stack.enter_context(
                 merged(
                     client,
@@ -145,8 +145,8 @@ class Cells:
             context.stack = stack.pop_all()
             contexts.append(context)
 
-    def _catch_plan(self, context: _Open) -> None:
-        """Let PlanOnly end the cell quietly: it is the answer, not an error.
+    def _catch(self, context: _Open) -> None:
+        """Let PlanOnly end the cell quietly, and SearchStopped with a line: both were asked for.
 
         IPython's hook for custom exceptions keeps the cell as it is; wrapping its code
         in `try` would change `from __future__`, and what is displayed at the end.
@@ -158,14 +158,17 @@ class Cells:
         def handle(
             _shell: object, kind: type[BaseException], error: BaseException, *rest: Any, **more: Any
         ) -> Any:
-            if not isinstance(error, PlanOnly):
+            if isinstance(error, SearchStopped):
+                print(f"Stopped: {error}", file=sys.stderr)
+            elif not isinstance(error, PlanOnly):
                 return handler(kind, error, *rest, **more) if handler else None
-            if not context.planned:
+            elif not context.planned:
                 context.planned = True
                 show(shell, error.plan)
             return None
 
-        shell.set_custom_exc((PlanOnly, *kinds), handle)
+        ours_too = (SearchStopped, PlanOnly) if context.plan else (SearchStopped,)
+        shell.set_custom_exc((*ours_too, *kinds), handle)
         ours = shell.CustomTB
 
         def restore() -> None:

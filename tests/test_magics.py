@@ -191,6 +191,17 @@ def test_an_interrupt_leaves_the_cell_and_the_cluster_usable(ready: Any) -> None
     assert [process.pid for process in workers(ready)] == before
 
 
+def test_a_stopped_search_ends_its_cell_with_one_line(ready: Any) -> None:
+    code = "import threading; threading.Timer(2, lambda: report.control.stop()).start()"
+    ran = ready.run(f"%%scale -o report\n{code}\nendless.fit(X, y)")
+    assert ran.status == "error", "cells that need the search do not run"
+    assert re.fullmatch(r"Stopped: the search was stopped; .*\n", ran.text("stderr"))
+    assert not ran.contents("error")
+    assert ready.run("report.searches[0].status").value == "'stopped'"
+    assert ready.run("0 < len(report.scores) < 2000").value == "True"
+    assert not ready.run("search.fit(X, y)").contents("display_data")
+
+
 def test_a_dead_cluster_is_noticed_and_replaced(ready: Any) -> None:
     pid = int(ready.run("from jupyter_scale import clusters\n" + HOST).value or 0)
     host = psutil.Process(pid)

@@ -64,7 +64,9 @@ class Buttons:
         # else a saved notebook would say "HBox(children=..."
         self._output.update({"text/plain": ""}, raw=True)
         for widget in (*self._box.children, self._box):
-            widget.close()
+            for part in (getattr(widget, "style", None), widget.layout, widget):
+                if part is not None:
+                    part.close()
         self._box = None
 
     def _button(self, kind: Any, text: str, tip: str) -> Any:
