@@ -196,14 +196,16 @@ class Part(ProcessInterface):
             self._beats.cancel()
         process, connection = self._process, self._connection
         self._process = self._connection = None
-        if process is not None:
-            with suppress(OSError, asyncssh.Error, TimeoutError):
-                process.stdin.write_eof()
-                await asyncio.wait_for(process.wait_closed(), GRACE)
-        if connection is not None:
-            connection.abort()
-        if self._copies is not None:
-            self._copies.cancel()
+        try:
+            if process is not None:
+                with suppress(OSError, asyncssh.Error, TimeoutError):
+                    process.stdin.write_eof()
+                    await asyncio.wait_for(process.wait_closed(), GRACE)
+        finally:  # also when this is cancelled
+            if connection is not None:
+                connection.abort()
+            if self._copies is not None:
+                self._copies.cancel()
 
     async def close(self) -> None:
         with suppress(ValueError):

@@ -59,6 +59,7 @@ class Machines:
         for process in family:
             with suppress(psutil.NoSuchProcess):
                 process.kill()
+        psutil.wait_procs(family, 10)
         service.wait()
         shutil.rmtree(self.folder / "tmp" / host)  # what its start would do
 

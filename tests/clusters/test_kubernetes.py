@@ -253,6 +253,11 @@ def test_a_mistake_in_the_profile_is_found_before_anything_is_made(
 # -- its end
 
 
+def left(bed: Kubernetes, name: str) -> list[str]:
+    """What is there of the clusters whose names begin so."""
+    return [one for one in bed.left() if one.partition(" ")[2].startswith(name)]
+
+
 def ended(cluster: Cluster) -> bool:
     """Whether its host has said so."""
     return cluster.connection is not None and not cluster.connection.alive
@@ -267,7 +272,7 @@ def test_a_scheduler_that_is_lost_ends_the_cluster_and_nothing_stays(
     says = "its scheduler is lost, and all that it knew: it ended with exit code 137"
     assert says in cluster.state().text
     clusters.leave()
-    wait_for(lambda: not bed.left(), SLOW)
+    wait_for(lambda: not left(bed, NAME), SLOW)
 
 
 @pytest.mark.slow
@@ -278,7 +283,7 @@ def test_so_does_one_that_is_lost_while_the_cluster_adapts(bed: Kubernetes) -> N
     wait_for(lambda: ended(cluster), SLOW)
     assert "its scheduler was started anew" in cluster.state().text
     clusters.leave()
-    wait_for(lambda: not bed.left(), SLOW)
+    wait_for(lambda: not left(bed, "pods-"), SLOW)
 
 
 # -- words

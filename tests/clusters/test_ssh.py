@@ -232,6 +232,12 @@ def cluster(machines: Machines) -> Cluster:
     return found
 
 
+def tells(cluster: Cluster, says: str) -> None:
+    with suppress(AssertionError):
+        wait_for(lambda: says in cluster.state().text, SLOW)
+    assert says in cluster.state().text
+
+
 def names(cluster: Cluster) -> set[str]:
     return {str(one["name"]) for one in cluster.client.scheduler_info(-1)["workers"].values()}
 
@@ -319,7 +325,7 @@ def test_a_lost_host_is_named_and_used_again_when_it_is_back(
     before = names(cluster)
     machines.off("127.0.0.3")
     says = "(1 of 2 are here: 127.0.0.3 is lost: it is tried again"
-    wait_for(lambda: says in cluster.state().text, SLOW)
+    tells(cluster, says)
     assert cluster.client.submit(sum, [1, 2], pure=False).result(timeout=SLOW) == 3
     machines.on("127.0.0.3")
     wait_for(lambda: names(cluster) == before, SLOW)
@@ -329,7 +335,7 @@ def test_a_lost_host_is_named_and_used_again_when_it_is_back(
 def test_a_cluster_without_its_scheduler_s_host_ends(machines: Machines, cluster: Cluster) -> None:
     machines.off("127.0.0.1")
     says = "127.0.0.1 is lost, and the scheduler with it"
-    wait_for(lambda: cluster.state().text == says, SLOW)
+    tells(cluster, says)
     wait_for(lambda: not machines.left(), SLOW)
     machines.on("127.0.0.1")
 

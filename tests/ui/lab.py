@@ -81,7 +81,8 @@ class Lab:
             self.page.close()
         self.page = self.browser.new_page(viewport={"width": 1200, "height": 900})
         self.page.set_default_timeout(60_000)
-        self.page.goto(f"{self.address}/lab/tree/{name}?token={self.token}")
+        # reset: else what was open before would be, too
+        self.page.goto(f"{self.address}/lab/tree/{name}?reset&token={self.token}")
         self.page.wait_for_function(CONNECTED, timeout=60_000)
 
     def command(self, name: str) -> None:

@@ -10,7 +10,7 @@ import math
 from collections.abc import Sequence
 
 from jupyter_scale.search.summary import series
-from jupyter_scale.search.summary.parameters import Parameter, number, short_names
+from jupyter_scale.search.summary.parameters import Parameter, number, short, short_names
 from jupyter_scale.search.summary.ranking import Ranking
 from jupyter_scale.search.summary.svg import (
     ACCENT,
@@ -106,7 +106,7 @@ def against(ranking: Ranking, parameter: Parameter, *, limit: int = DOTS) -> str
     marks.append(
         circle(*points[0], 4, fill=BEST, full=f"best: {parameter.name} = {parameter.text(top)}")
     )
-    told = "; ".join(f"{v.text}: best {ranking.written(v.best)}" for v in found[:CELLS])
+    told = "; ".join(f"{short(v.text, 40)}: best {ranking.written(v.best)}" for v in found[:CELLS])
     label = f"{ranking.score_name} against {parameter.name}. {told}"
     return svg(label, WIDTH, HEIGHT, marks)
 

@@ -7,7 +7,6 @@ page's own ground; however large the search, the page stays below some 150 kB.
 
 from __future__ import annotations
 
-import html
 import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -17,7 +16,7 @@ from jupyter_scale.search.plan import StepCount
 from jupyter_scale.search.summary import charts, picture, series
 from jupyter_scale.search.summary.parameters import Parameter, number, short
 from jupyter_scale.search.summary.ranking import Ranking
-from jupyter_scale.search.summary.svg import ACCENT, BEST
+from jupyter_scale.search.summary.svg import ACCENT, BEST, escaped
 from jupyter_scale.search.summary.tree import Tree
 
 if TYPE_CHECKING:
@@ -28,6 +27,8 @@ __all__ = ["page"]
 FIRST, MORE = 10, 100
 """Candidates in the table, and below it."""
 COLUMNS = 12
+ROOM = 50_000
+"""Characters of markup in which the candidates below have to find room."""
 PANELS = 8
 FAILURES = 3
 TEXT = 60
@@ -97,13 +98,13 @@ for (const root of document.querySelectorAll(".jupyter-scale:not([data-sortable]
 def page(report: SearchReport) -> str:
     """Return the summary of a search."""
     ranking = report.ranking()
-    parts = [f"<p><strong>{html.escape(report.headline)}</strong></p>"]
+    parts = [f"<p><strong>{escaped(report.headline)}</strong></p>"]
     if len(ranking):
         parts += _scores(ranking) if ranking.parameters else _folds(ranking)
     parts += _plan(report.tree)
     parts += _times(report.times)
     parts.append(_steps(report.steps))
-    remarks = "".join(f"<li>{html.escape(note)}</li>" for note in report.notes)
+    remarks = "".join(f"<li>{escaped(note)}</li>" for note in report.notes)
     parts.append(f"<ul>{remarks}</ul>" if remarks else "")
     sortable = f"<script>\n{SCRIPT}\n</script>" if len(ranking) > 1 else ""
     return (
@@ -114,36 +115,34 @@ def page(report: SearchReport) -> str:
 
 def _details(title: str, content: str, *, shown: bool = False) -> str:
     return (
-        f"<details{' open' if shown else ''}><summary>{html.escape(title)}</summary>"
-        f"{content}</details>"
+        f"<details{' open' if shown else ''}><summary>{escaped(title)}</summary>{content}</details>"
     )
 
 
 def _small(note: str) -> str:
-    return f"<p><small>{html.escape(note)}</small></p>"
+    return f"<p><small>{escaped(note)}</small></p>"
 
 
 def _pan(label: str, content: str) -> str:
     """Return a region that scrolls, by the keyboard too."""
     return (
-        f"<div class='pan' tabindex='0' role='region' aria-label='{html.escape(label)}'>"
-        f"{content}</div>"
+        f"<div class='pan' tabindex='0' role='region' aria-label='{escaped(label)}'>{content}</div>"
     )
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]], *, caption: str = "") -> str:
     """Return a table whose first column names its rows; values are text."""
     titles = "".join(
-        f"<th scope='col'{'' if n else ' class=t'}>{html.escape(title)}</th>"
+        f"<th scope='col'{'' if n else ' class=t'}>{escaped(short(title, TEXT))}</th>"
         for n, title in enumerate(head)
     )
     body = "".join(
-        f"<tr><th scope='row' class='t'>{html.escape(short(row[0], TEXT))}</th>"
-        + "".join(f"<td>{html.escape(value)}</td>" for value in row[1:])
+        f"<tr><th scope='row' class='t'>{escaped(short(row[0], TEXT))}</th>"
+        + "".join(f"<td>{escaped(value)}</td>" for value in row[1:])
         + "</tr>"
         for row in rows
     )
-    shown = f"<caption>{html.escape(caption)}</caption>" if caption else ""
+    shown = f"<caption>{escaped(caption)}</caption>" if caption else ""
     return f"<table>{shown}<thead><tr>{titles}</tr></thead><tbody>{body}</tbody></table>"
 
 
@@ -189,10 +188,16 @@ def _candidates(ranking: Ranking) -> str:
     starts = 2 + several
     head = "".join(
         f"<th scope='col'{_sorted(ranking, n)}"
-        f"{' class=t' if starts <= n < starts + len(shown) else ''}>{html.escape(title)}</th>"
-        for n, title in enumerate(titles)
+        f"{' class=t' if starts <= n < starts + len(shown) else ''}>{escaped(title)}</th>"
+        for n, title in enumerate(short(title, TEXT) for title in titles)
     )
-    rows = [_row(ranking, n, shown, several, first=n == order[0]) for n in order]
+    rows: list[str] = []
+    size = 0
+    for n in order:
+        rows.append(_row(ranking, n, shown, several, first=n == order[0]))
+        size += len(rows[-1])
+        if size > ROOM and len(rows) >= FIRST:
+            break
     constant = [p for p in ranking.parameters if len(p.levels) == 1]
     lines = []
     if constant:
@@ -208,7 +213,7 @@ def _candidates(ranking: Ranking) -> str:
 
     def table(chosen: list[str], caption: str) -> str:
         return (
-            f"<table class='candidates'><caption>{html.escape(caption)}</caption>"
+            f"<table class='candidates'><caption>{escaped(caption)}</caption>"
             f"<thead><tr>{head}</tr></thead><tbody>{''.join(chosen)}</tbody></table>"
         )
 
@@ -260,8 +265,8 @@ def _cell(content: str, key: float | None = None, *, left: bool = False) -> str:
     by = ""
     if key is not None:
         by = f" data-v='{key:.9g}'" if math.isfinite(key) else " data-v=''"
-    title = f" title='{html.escape(short(content, 4 * TEXT))}'" if len(content) > TEXT else ""
-    shown = html.escape(short(content, TEXT) if left else content)
+    title = f" title='{escaped(short(content, 4 * TEXT))}'" if len(content) > TEXT else ""
+    shown = escaped(short(content, TEXT) if left else content)
     return f"<td{' class=t' if left else ''}{by}{title}>{shown}</td>"
 
 
@@ -314,7 +319,7 @@ def _two(ranking: Ranking, x: Parameter, y: Parameter) -> str:
 def _importance(found: series.Importance) -> str:
     title = "Importance of parameters"
     if found.why:
-        return _details(title, f"<p>Not meaningful here: {html.escape(found.why)}.</p>")
+        return _details(title, f"<p>Not meaningful here: {escaped(found.why)}.</p>")
     note = _small(series.METHOD_LONG)
     if found.left_out:
         note += _small(f"Not for {', '.join(found.left_out)}: no value was tried twice.")
@@ -324,11 +329,11 @@ def _importance(found: series.Importance) -> str:
 
 def _bars(head: Sequence[str], rows: Sequence[tuple[str, float, str]], *, largest: float) -> str:
     """Return a table with a bar in each row."""
-    titles = "".join(f"<th scope='col' class='t'>{html.escape(title)}</th>" for title in head)
+    titles = "".join(f"<th scope='col' class='t'>{escaped(title)}</th>" for title in head)
     body = "".join(
-        f"<tr><th scope='row' class='t'>{html.escape(short(name, TEXT))}</th><td class='t'>"
+        f"<tr><th scope='row' class='t'>{escaped(short(name, TEXT))}</th><td class='t'>"
         f"<span class='bar' style='width:{160 * value / largest if largest else 0:.0f}px'></span>"
-        f"</td><td>{html.escape(shown)}</td></tr>"
+        f"</td><td>{escaped(shown)}</td></tr>"
         for name, value, shown in rows
     )
     return f"<table><thead><tr>{titles}</tr></thead><tbody>{body}</tbody></table>"
@@ -352,7 +357,7 @@ def _folds(ranking: Ranking) -> Iterator[str]:
         )
     yield _table(["", "mean", "std", "lowest", "highest"], rows, caption=f"{len(values)} fits")
     if ranking.errors[0]:
-        yield f"<p>A fit failed: {html.escape(short(ranking.errors[0], 4 * TEXT))}</p>"
+        yield f"<p>A fit failed: {escaped(short(ranking.errors[0], 4 * TEXT))}</p>"
     if len(values) > 1:
         table = _table(
             ["fit", "test score"], [(str(n), number(v)) for n, v in enumerate(values[:100])]

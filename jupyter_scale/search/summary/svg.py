@@ -13,7 +13,19 @@ from dataclasses import dataclass
 
 from jupyter_scale.search.summary.parameters import Parameter, number, short
 
-__all__ = ["ACCENT", "BEST", "Scale", "circle", "dots", "element", "line", "path", "svg", "text"]
+__all__ = [
+    "ACCENT",
+    "BEST",
+    "Scale",
+    "circle",
+    "dots",
+    "element",
+    "escaped",
+    "line",
+    "path",
+    "svg",
+    "text",
+]
 
 ACCENT = "#2f86c7"
 BEST = "#d9620f"
@@ -25,14 +37,23 @@ VIRIDIS = (
 DARK_UP_TO = 6
 """Text on the colours of the ramp before this one is white, on the others black."""
 FONT = 10
+LABEL, TOOLTIP = 600, 200
+"""Characters of a picture's text equivalent, and of what shows where the mouse rests."""
 CHARACTER = 5.6
 """Average width in pixels."""
+
+
+def escaped(content: str) -> str:
+    """Return text as markup; what neither HTML nor XML can hold is replaced."""
+    if not content.isprintable():
+        content = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in content)
+    return html.escape(content)
 
 
 def element(name: str, *children: str, **attributes: object) -> str:
     """Return an element of markup (`children`); in the names of attributes, ``_`` is ``-``."""
     written = "".join(
-        f' {key.rstrip("_").replace("_", "-")}="{html.escape(_plain(value))}"'
+        f' {key.rstrip("_").replace("_", "-")}="{escaped(_plain(value))}"'
         for key, value in attributes.items()
         if value is not None
     )
@@ -45,9 +66,10 @@ def _plain(value: object) -> str:
 
 def svg(label: str, width: float, height: float, children: Iterable[str]) -> str:
     """Return a picture with its text equivalent."""
+    label = short(label, LABEL)
     return element(
         "svg",
-        element("title", html.escape(label)),
+        element("title", escaped(label)),
         *children,
         xmlns="http://www.w3.org/2000/svg",
         role="img",
@@ -62,9 +84,9 @@ def svg(label: str, width: float, height: float, children: Iterable[str]) -> str
 
 def text(x: float, y: float, content: str, *, full: str = "", **attributes: object) -> str:
     """Return a line of text; `full` is shown where the mouse rests."""
-    inside = html.escape(content)
+    inside = escaped(content)
     if full and full != content:
-        inside = element("title", html.escape(full)) + inside
+        inside = element("title", escaped(short(full, TOOLTIP))) + inside
     return element("text", inside, x=_px(x), y=_px(y), **attributes)
 
 
@@ -90,7 +112,7 @@ def dots(points: Iterable[tuple[float, float]], size: float, **attributes: objec
 
 def circle(x: float, y: float, r: float, *, full: str = "", **attributes: object) -> str:
     """Return a circle; `full` is shown where the mouse rests."""
-    inside = [element("title", html.escape(full))] if full else []
+    inside = [element("title", escaped(short(full, TOOLTIP)))] if full else []
     return element("circle", *inside, cx=_px(x), cy=_px(y), r=r, **attributes)
 
 
