@@ -84,7 +84,8 @@ class JobQueue(Backend):
 
     def settings(self) -> dict[str, Any]:
         # Dask would then end the job of that name, even one that was sent again meanwhile.
-        return {"distributed.deploy.lost-worker-timeout": "365 days", **super().settings()}
+        never = {"distributed.deploy.lost-worker-timeout": "365 days"}
+        return {**super().settings(), **never, **self.profile.config}
 
     def arguments(self) -> dict[str, Any]:
         kwargs = {key: value for key, value in super().arguments().items() if key != "n_workers"}

@@ -42,6 +42,11 @@ class SSH(Backend):
         self._places: list[Place] = []
         self._awaited = self.first > 0
 
+    def settings(self) -> dict[str, Any]:
+        # Dask would then end the worker of that name, even one that was started again meanwhile.
+        never = {"distributed.deploy.lost-worker-timeout": "365 days"}
+        return {**super().settings(), **never, **self.profile.config}
+
     def factory(self) -> Any:
         return self._start
 

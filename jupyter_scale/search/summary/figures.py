@@ -172,6 +172,7 @@ def parallel(ranking: Ranking, parameters: Sequence[Parameter]) -> Plot:
         for value, text in scale.ticks:
             _tick(axes, x, scale(value), text)
     axes.set_xlim(-0.1, xs[-1] + 0.4)
+    axes.set_ylim(-0.03, 1.03)
     figure.colorbar(ScalarMappable(norm, COLOURS), ax=axes, label=ranking.score_name)
     return figure
 
