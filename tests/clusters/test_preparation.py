@@ -135,7 +135,7 @@ def test_a_worker_without_a_nanny_has_one_thread_too(
 def test_a_worker_in_this_process_changes_nothing(folder: Path) -> None:
     module = sys.modules["lib"]
     before = dict(os.environ)
-    with Client(processes=False, dashboard_address=None) as client:
+    with Client(processes=False, dashboard_address="127.0.0.1:0") as client:
         assert prepare(client, folder) == ""
         assert sys.modules["lib"] is module
     assert dict(os.environ) == before
