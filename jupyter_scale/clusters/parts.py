@@ -87,6 +87,10 @@ class Board:
     came: bool = False
 
 
+class Lost(ClusterError):
+    """A connection has ended that was there: nothing is wrong with what was asked for."""
+
+
 class Part(ProcessInterface):
     """A process on a host, and the connection that it lives by."""
 
@@ -110,7 +114,7 @@ class Part(ProcessInterface):
         Raises
         ------
         ClusterError
-            When it does not.
+            When it does not; `Lost` when that was the connection's end.
         """
         host = self.place.host
         self._say(f"connecting to {host}")
@@ -125,7 +129,7 @@ class Part(ProcessInterface):
             self._copies = asyncio.ensure_future(self._copy())
             return await self._answer()
         except (OSError, asyncssh.Error) as error:
-            raise ClusterError(f"{host} has ended the connection: {reason(error)}") from None
+            raise Lost(f"{host} has ended the connection: {reason(error)}") from None
 
     def _say(self, words: str) -> None:
         if not self.failed:  # what went wrong is said until it is right
@@ -291,6 +295,8 @@ class Worker(Part):
                 what = f"the worker on {host} has ended"
                 async for _ in self._process.stdout:
                     pass
+            except Lost:
+                what = f"{host} is lost"
             except ClusterError as error:
                 if not what:  # what never worked would end in the same way again
                     self.said, self.failed = str(error), True
