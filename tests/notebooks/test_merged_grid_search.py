@@ -47,6 +47,14 @@ def test_the_plan_and_the_report_count_the_fits(executed: NotebookNode):
         assert re.search(rf"{step}.*\b{requested}\b.*\b{distinct}\b", report), report
 
 
+def test_the_candidates_and_a_plot(executed: NotebookNode):
+    assert "rank_test_score" in text_of(executed, "results")
+    (plot,) = (cell for cell in executed.cells if cell.id == "plot")
+    (shown,) = plot.outputs
+    assert "image/png" in shown.data
+    assert shown.metadata["image/png"]["alt"].startswith("best mean test score by")
+
+
 def test_the_plan_fits_nothing(executed: NotebookNode):
     assert "best score" not in text_of(executed, "plan")
 

@@ -36,17 +36,21 @@ RESOLUTION = 144
 
 
 class Plot(Figure):
-    """A figure that a notebook shows although pyplot does not know it."""
+    """A figure that a notebook shows although pyplot does not know it; `alt` tells it in words."""
 
-    def _repr_png_(self) -> tuple[bytes, dict[str, int]]:
+    alt = ""
+
+    def _repr_png_(self) -> tuple[bytes, dict[str, int | str]]:
         image = io.BytesIO()
         self.savefig(image, format="png", dpi=RESOLUTION)
         width, height = self.get_size_inches() * 96
-        return image.getvalue(), {"width": round(width), "height": round(height)}
+        return image.getvalue(), {"width": round(width), "height": round(height), "alt": self.alt}
 
 
-def _figure(width: float, height: float) -> Plot:
-    return Plot(figsize=(width, height), layout="constrained")
+def _figure(width: float, height: float, alt: str) -> Plot:
+    figure = Plot(figsize=(width, height), layout="constrained")
+    figure.alt = alt
+    return figure
 
 
 def _bare(axes: Axes) -> None:
@@ -80,7 +84,9 @@ def scores(ranking: Ranking, parameters: Sequence[Parameter]) -> Plot:
     """Plot the mean score against each of some parameters: all candidates, the best of a value."""
     across = min(3, len(parameters))
     down = math.ceil(len(parameters) / across)
-    figure = _figure(max(5, 3.6 * across), 3.1 * down)
+    names = ", ".join(parameter.name for parameter in parameters)
+    alt = f"{ranking.score_name} against {names}"
+    figure = _figure(max(5, 3.6 * across), 3.1 * down, alt)
     grid = figure.subplots(down, across, squeeze=False, sharey=True)
     chosen = series.thinned(ranking, MOST_DOTS)
     for axes, parameter in zip(grid.flat, parameters, strict=False):
@@ -107,7 +113,8 @@ def heatmap(ranking: Ranking, x: Parameter, y: Parameter) -> Plot:
     if max(len(x.levels), len(y.levels)) > MOST_VALUES:
         return _pairs(ranking, x, y)
     heat = series.heat(ranking, x, y)
-    figure = _figure(2.4 + 0.75 * len(heat.x), 1.6 + 0.45 * len(heat.y))
+    alt = f"best {ranking.score_name} by {x.name} and {y.name}"
+    figure = _figure(2.4 + 0.75 * len(heat.x), 1.6 + 0.45 * len(heat.y), alt)
     axes = figure.subplots()
     norm = Normalize(np.nanmin(heat.best), np.nanmax(heat.best))
     image = axes.imshow(heat.best, origin="lower", aspect="auto", cmap=COLOURS, norm=norm)
@@ -129,7 +136,7 @@ def heatmap(ranking: Ranking, x: Parameter, y: Parameter) -> Plot:
 
 
 def _pairs(ranking: Ranking, x: Parameter, y: Parameter) -> Plot:
-    figure = _figure(6, 4.2)
+    figure = _figure(6, 4.2, f"{ranking.score_name} by {x.name} and {y.name}")
     axes = figure.subplots()
     _bare(axes)
     _axis(axes, x, "x")
@@ -144,7 +151,8 @@ def _pairs(ranking: Ranking, x: Parameter, y: Parameter) -> Plot:
 
 def parallel(ranking: Ranking, parameters: Sequence[Parameter]) -> Plot:
     """Plot each candidate as a line across parameters to its score."""
-    figure = _figure(2 + 1.6 * len(parameters), 3.8)
+    alt = f"candidates across {', '.join(p.name for p in parameters)} to {ranking.score_name}"
+    figure = _figure(2 + 1.6 * len(parameters), 3.8, alt)
     axes = figure.subplots()
     chosen = series.thinned(ranking, MOST_LINES)
     means = ranking.means[chosen]
@@ -184,7 +192,7 @@ def _tick(axes: Axes, x: float, height: float, text: str) -> None:
 
 def progress(ranking: Ranking) -> Plot:
     """Plot the best score so far against the time since the search began."""
-    figure = _figure(6, 3.4)
+    figure = _figure(6, 3.4, f"best {ranking.score_name} so far, over time")
     axes = figure.subplots()
     _bare(axes)
     chosen = [n for n in series.thinned(ranking, MOST_DOTS) if ranking.complete[n]]
@@ -227,7 +235,8 @@ def times(seconds: dict[str, float]) -> Plot:
 
 
 def _bars(names: Sequence[str], values: Sequence[float], texts: Sequence[str]) -> Plot:
-    figure = _figure(6, 1 + 0.36 * len(names))
+    told = ", ".join(f"{name} {text}" for name, text in zip(names, texts, strict=True))
+    figure = _figure(6, 1 + 0.36 * len(names), told)
     axes = figure.subplots()
     _bare(axes)
     places = range(len(names))
@@ -246,7 +255,9 @@ def plan(tree: Tree | None) -> Plot:
     steps = max(len(chain) for chain in tree.chains)
     inches = 1 / 72
     left = steps * (picture.SMALL + picture.SMALL_GAP)
-    figure = _figure((left + placed.width + 40) * inches * 1.1, (placed.height + 30) * inches * 1.1)
+    alt = f"plan of a fold: {tree.unmerged:,} fits unmerged, {tree.merged:,} merged"
+    size = (left + placed.width + 40, placed.height + 30)
+    figure = _figure(size[0] * inches * 1.1, size[1] * inches * 1.1, alt)
     two = figure.subplots(1, 2, width_ratios=[max(left, 100), placed.width])
     for axes, title in zip(
         two, (f"Unmerged: {tree.unmerged:,} fits", f"Merged: {tree.merged:,} fits"), strict=True
@@ -304,7 +315,7 @@ def _box(axes: Axes, where: tuple[float, float, float, float], *, fitted: bool) 
 
 def alone(ranking: Ranking) -> Plot:
     """Plot the score of each fit, where there are no candidates."""
-    figure = _figure(5, 3.2)
+    figure = _figure(5, 3.2, "score of each fit")
     axes = figure.subplots()
     _bare(axes)
     values = ranking.main.splits[0][ranking.done[0]]

@@ -45,7 +45,7 @@ color:inherit}}
 .jupyter-scale th,.jupyter-scale td{{padding:.2em .7em;text-align:right;vertical-align:top;\
 border:0;border-bottom:1px solid var(--jp-border-color2,#8884);max-width:24em;\
 overflow-wrap:anywhere}}
-.jupyter-scale .t{{text-align:left}}
+.jupyter-scale table th.t,.jupyter-scale table td.t{{text-align:left}}
 .jupyter-scale tbody tr.best{{box-shadow:inset 3px 0 {BEST}}}
 .jupyter-scale th button{{all:unset;cursor:pointer;font-weight:inherit}}
 .jupyter-scale th button:hover{{text-decoration:underline}}
