@@ -88,7 +88,7 @@ def against(ranking: Ranking, parameter: Parameter, *, limit: int = DOTS) -> str
     marks = _frame(x, y, parameter.name, ranking.score_name)
     marks.append(dots(points[1:], 5, stroke=ACCENT, stroke_opacity=0.6))
     found = series.levels(ranking, parameter)
-    if 1 < len(found) <= CELLS:
+    if len(found) > 1:
         where = (
             [(x(float(n)), level) for n, level in _numbered(parameter, found)]
             if parameter.numbers is not None
@@ -106,8 +106,9 @@ def against(ranking: Ranking, parameter: Parameter, *, limit: int = DOTS) -> str
     marks.append(
         circle(*points[0], 4, fill=BEST, full=f"best: {parameter.name} = {parameter.text(top)}")
     )
-    told = "; ".join(f"{short(v.text, 40)}: best {ranking.written(v.best)}" for v in found[:CELLS])
-    label = f"{ranking.score_name} against {parameter.name}. {told}"
+    told = "; ".join(f"{short(v.text, 40)}: best {ranking.written(v.best)}" for v in found)
+    best_one = f"best {ranking.written(float(ranking.means[top]))} at {parameter.text(top)}"
+    label = f"{ranking.score_name} against {parameter.name}, {best_one}. {told}"
     return svg(label, WIDTH, HEIGHT, marks)
 
 

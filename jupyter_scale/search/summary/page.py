@@ -283,11 +283,11 @@ def _against(ranking: Ranking) -> str:
             [p.name, "candidates", f"best {ranking.score_name}", "mean of them"],
             [
                 (v.text, f"{v.candidates:,}", ranking.written(v.best), ranking.written(v.mean))
-                for v in found[:20]
+                for v in found
             ],
         )
         for p in parameters
-        if (found := series.levels(ranking, p)) and len(found) <= 20
+        if (found := series.levels(ranking, p))
     )
     left_out = len(ranking.varying) - len(parameters)
     legend = "A dot is a candidate, the large one the best; lines show the best of each value."

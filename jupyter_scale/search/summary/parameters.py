@@ -10,7 +10,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from numbers import Real
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,7 +32,7 @@ class Parameter:
     ----------
     name : str
         As in ``param_grid``.
-    levels : list of str
+    levels : sequence of str
         The distinct values: numbers ascending, else in the order of their first use.
     codes : ndarray of int
         By candidate, which level it has.
@@ -43,13 +43,36 @@ class Parameter:
     """
 
     name: str
-    levels: list[str]
+    levels: Sequence[str]
     codes: NDArray[np.int_]
     numbers: NDArray[np.float64] | None = None
     log: bool = False
 
     def text(self, candidate: int) -> str:
         return self.levels[int(self.codes[candidate])]
+
+
+class _Numbers(Sequence[str]):
+    """The texts of numbers, each made when it is asked for: a random search has thousands."""
+
+    def __init__(self, values: NDArray[np.float64], whole: bool) -> None:
+        self._values = values
+        self._whole = whole
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    @overload
+    def __getitem__(self, place: int) -> str: ...
+    @overload
+    def __getitem__(self, place: slice) -> list[str]: ...
+    def __getitem__(self, place: int | slice) -> str | list[str]:
+        if isinstance(place, slice):
+            return [self[n] for n in range(len(self))[place]]
+        value = float(self._values[place])
+        if math.isnan(value):
+            return ABSENT
+        return number(int(value) if self._whole else value)
 
 
 def parameters_of(params: Sequence[dict[str, Any] | None]) -> list[Parameter]:
@@ -68,7 +91,7 @@ def _parameter(name: str, values: list[Any]) -> Parameter:
         whole = all(
             isinstance(value, int | np.integer) for value in values if value is not _NOTHING
         )
-        levels = [ABSENT if math.isnan(x) else number(int(x) if whole else x) for x in found]
+        levels = _Numbers(found, whole)
         low, high = np.nanmin(numbers), np.nanmax(numbers)
         return Parameter(name, levels, codes, numbers, bool(low > 0 and high / low >= DECADES))
     # a grid holds few objects, and a repr can be long to make
@@ -90,19 +113,17 @@ def _parameter(name: str, values: list[Any]) -> Parameter:
 
 
 def _numbers(values: list[Any]) -> NDArray[np.float64] | None:
-    numbers = np.full(len(values), np.nan)
-    for place, value in enumerate(values):
-        if value is _NOTHING:
-            continue
-        if isinstance(value, bool | np.bool_) or not isinstance(value, Real):
-            return None
-        try:
-            numbers[place] = float(value)
-        except OverflowError:
-            return None
-        if not math.isfinite(numbers[place]):
-            return None
-    return numbers
+    kinds = {type(value) for value in values if value is not _NOTHING}
+    if not kinds or not all(
+        issubclass(kind, Real) and not issubclass(kind, bool) for kind in kinds
+    ):
+        return None
+    absent = np.fromiter((value is _NOTHING for value in values), bool, len(values))
+    try:
+        numbers = np.array([np.nan if value is _NOTHING else float(value) for value in values])
+    except OverflowError:
+        return None
+    return numbers if np.isfinite(numbers[~absent]).all() else None
 
 
 def number(value: float) -> str:

@@ -203,21 +203,21 @@ def _places(scores: Sequence[Score]) -> tuple[NDArray[np.int_], NDArray[np.int_]
     for score in scores:
         if own.setdefault(score.candidate, score.parameters) is not score.parameters:
             unnumbered.add(score.candidate)
-    keys = [
-        (s.candidate, _values(s.parameters) if s.candidate in unnumbered else ()) for s in scores
-    ]
-    firsts: dict[Any, int] = {}
-    for number in sorted(range(len(scores)), key=lambda n: (scores[n].candidate, scores[n].fold)):
-        firsts.setdefault(keys[number], number)
-    row_of = {key: row for row, key in enumerate(firsts)}
-    rows = np.fromiter((row_of[key] for key in keys), int, len(keys))
-    columns = np.fromiter((score.fold for score in scores), int, len(keys))
-    if unnumbered:
-        for row, key in enumerate(firsts):
-            if key[0] in unnumbered:
-                mine = np.flatnonzero(rows == row)
-                columns[mine] = np.argsort(np.argsort(columns[mine]))
-    return rows, columns, list(firsts.values())
+    columns = np.fromiter((score.fold for score in scores), int, len(scores))
+    if not unnumbered:
+        numbers = np.fromiter((score.candidate for score in scores), int, len(scores))
+        _, firsts, rows = np.unique(numbers, return_index=True, return_inverse=True)
+        return rows, columns, firsts.tolist()
+    found: dict[Any, list[int]] = {}
+    for place in sorted(range(len(scores)), key=lambda n: (scores[n].candidate, scores[n].fold)):
+        score = scores[place]
+        found.setdefault((score.candidate, _values(score.parameters)), []).append(place)
+    rows = np.empty(len(scores), int)
+    for row, places in enumerate(found.values()):
+        rows[places] = row
+        if scores[places[0]].candidate in unnumbered:
+            columns[places] = range(len(places))
+    return rows, columns, [places[0] for places in found.values()]
 
 
 def _values(parameters: dict[str, Any] | None) -> tuple[tuple[str, str], ...]:

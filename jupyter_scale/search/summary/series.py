@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from jupyter_scale.search.summary.parameters import Parameter, number
+from jupyter_scale.search.summary.parameters import Parameter
 from jupyter_scale.search.summary.ranking import Ranking
 
 __all__ = [
@@ -31,6 +30,8 @@ METHOD_LONG = (
 )
 FEWEST = 5
 """Candidates; the variance of fewer tells nothing."""
+LEVELS = 20
+"""Values of a parameter that are summed up one by one."""
 MANY = 10
 """Different numbers; where there are more, they are grouped into fifths."""
 
@@ -63,8 +64,8 @@ class Heat:
     Rows are the levels of `y`.
     """
 
-    x: list[str]
-    y: list[str]
+    x: Sequence[str]
+    y: Sequence[str]
     best: NDArray[np.float64]
     counts: NDArray[np.int_]
 
@@ -82,7 +83,12 @@ def thinned(ranking: Ranking, limit: int) -> NDArray[np.int_]:
 
 
 def levels(ranking: Ranking, parameter: Parameter) -> list[Level]:
-    """Return what each value of a parameter scored; values without a score are left out."""
+    """Return what each value of a parameter scored.
+
+    Values without a score are left out; of a parameter with many values nothing is returned.
+    """
+    if len(parameter.levels) > LEVELS:
+        return []
     found = []
     for code, text in enumerate(parameter.levels):
         scores = ranking.means[(parameter.codes == code) & ranking.scored]
@@ -91,15 +97,13 @@ def levels(ranking: Ranking, parameter: Parameter) -> list[Level]:
     return found
 
 
-def binned(parameter: Parameter, chosen: NDArray[np.bool_]) -> tuple[list[str], NDArray[np.int_]]:
-    """Return groups of the chosen candidates, and which of them each is in: values, or fifths."""
+def binned(parameter: Parameter, chosen: NDArray[np.bool_]) -> NDArray[np.int_]:
+    """Return in which group each of the chosen candidates is: of one value, or one fifth."""
     numbers = parameter.numbers
     if numbers is None or len(parameter.levels) <= MANY or np.isnan(numbers).any():
-        return parameter.levels, parameter.codes[chosen]
+        return parameter.codes[chosen]
     inner = np.unique(np.quantile(numbers[chosen], [0.2, 0.4, 0.6, 0.8]))
-    edges = [numbers[chosen].min(), *inner, numbers[chosen].max()]
-    texts = [f"{number(low)} to {number(high)}" for low, high in itertools.pairwise(edges)]
-    return texts, np.searchsorted(inner, numbers[chosen], side="left")
+    return np.searchsorted(inner, numbers[chosen], side="left")
 
 
 def importance(ranking: Ranking) -> Importance:
@@ -121,7 +125,7 @@ def importance(ranking: Ranking) -> Importance:
         return Importance(why="all candidates have the same score")
     shares, left_out = [], []
     for parameter in ranking.varying:
-        _, groups = binned(parameter, ranking.scored)
+        groups = binned(parameter, ranking.scored)
         sizes = np.bincount(groups)
         k = int((sizes > 0).sum())
         if k == n or k < 2:
