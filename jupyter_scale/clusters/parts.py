@@ -184,6 +184,8 @@ class Part(ProcessInterface):
                     "firewall? scheduler_options: {port: 8786} keeps to a port that can be opened"
                 )
             raise ClusterError(f"the {self.role} on {host} did not start: {found['error']}")
+        with suppress(TimeoutError):  # its status comes after its output
+            await asyncio.wait_for(self._process.wait_closed(), GRACE)
         if self._copies is not None:
             await asyncio.wait([self._copies], timeout=GRACE)
         status = self._process.exit_status
