@@ -52,7 +52,7 @@ def test_the_candidates_and_a_plot(executed: NotebookNode):
     (plot,) = (cell for cell in executed.cells if cell.id == "plot")
     (shown,) = plot.outputs
     assert "image/png" in shown.data
-    assert shown.metadata["image/png"]["alt"].startswith("best mean test score by")
+    assert text_of(executed, "plot").startswith("<Figure: best mean test score by")
 
 
 def test_the_plan_fits_nothing(executed: NotebookNode):

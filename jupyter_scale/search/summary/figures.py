@@ -36,20 +36,23 @@ RESOLUTION = 144
 
 
 class Plot(Figure):
-    """A figure that a notebook shows although pyplot does not know it; `alt` tells it in words."""
+    """A figure that a notebook shows although pyplot does not know it; its text says of what."""
 
-    alt = ""
+    shown = ""
 
-    def _repr_png_(self) -> tuple[bytes, dict[str, int | str]]:
+    def __repr__(self) -> str:
+        return f"<Figure: {self.shown}>"
+
+    def _repr_png_(self) -> tuple[bytes, dict[str, int]]:
         image = io.BytesIO()
         self.savefig(image, format="png", dpi=RESOLUTION)
         width, height = self.get_size_inches() * 96
-        return image.getvalue(), {"width": round(width), "height": round(height), "alt": self.alt}
+        return image.getvalue(), {"width": round(width), "height": round(height)}
 
 
-def _figure(width: float, height: float, alt: str) -> Plot:
+def _figure(width: float, height: float, shown: str) -> Plot:
     figure = Plot(figsize=(width, height), layout="constrained")
-    figure.alt = alt
+    figure.shown = shown
     return figure
 
 
@@ -85,8 +88,8 @@ def scores(ranking: Ranking, parameters: Sequence[Parameter]) -> Plot:
     across = min(3, len(parameters))
     down = math.ceil(len(parameters) / across)
     names = ", ".join(parameter.name for parameter in parameters)
-    alt = f"{ranking.score_name} against {names}"
-    figure = _figure(max(5, 3.6 * across), 3.1 * down, alt)
+    what = f"{ranking.score_name} against {names}"
+    figure = _figure(max(5, 3.6 * across), 3.1 * down, what)
     grid = figure.subplots(down, across, squeeze=False, sharey=True)
     chosen = series.thinned(ranking, MOST_DOTS)
     for axes, parameter in zip(grid.flat, parameters, strict=False):
@@ -113,8 +116,8 @@ def heatmap(ranking: Ranking, x: Parameter, y: Parameter) -> Plot:
     if max(len(x.levels), len(y.levels)) > MOST_VALUES:
         return _pairs(ranking, x, y)
     heat = series.heat(ranking, x, y)
-    alt = f"best {ranking.score_name} by {x.name} and {y.name}"
-    figure = _figure(2.4 + 0.75 * len(heat.x), 1.6 + 0.45 * len(heat.y), alt)
+    what = f"best {ranking.score_name} by {x.name} and {y.name}"
+    figure = _figure(2.4 + 0.75 * len(heat.x), 1.6 + 0.45 * len(heat.y), what)
     axes = figure.subplots()
     norm = Normalize(np.nanmin(heat.best), np.nanmax(heat.best))
     image = axes.imshow(heat.best, origin="lower", aspect="auto", cmap=COLOURS, norm=norm)
@@ -151,8 +154,8 @@ def _pairs(ranking: Ranking, x: Parameter, y: Parameter) -> Plot:
 
 def parallel(ranking: Ranking, parameters: Sequence[Parameter]) -> Plot:
     """Plot each candidate as a line across parameters to its score."""
-    alt = f"candidates across {', '.join(p.name for p in parameters)} to {ranking.score_name}"
-    figure = _figure(2 + 1.6 * len(parameters), 3.8, alt)
+    what = f"candidates across {', '.join(p.name for p in parameters)} to {ranking.score_name}"
+    figure = _figure(2 + 1.6 * len(parameters), 3.8, what)
     axes = figure.subplots()
     chosen = series.thinned(ranking, MOST_LINES)
     means = ranking.means[chosen]
@@ -255,9 +258,9 @@ def plan(tree: Tree | None) -> Plot:
     steps = max(len(chain) for chain in tree.chains)
     inches = 1 / 72
     left = steps * (picture.SMALL + picture.SMALL_GAP)
-    alt = f"plan of a fold: {tree.unmerged:,} fits unmerged, {tree.merged:,} merged"
+    what = f"plan of a fold: {tree.unmerged:,} fits unmerged, {tree.merged:,} merged"
     size = (left + placed.width + 40, placed.height + 30)
-    figure = _figure(size[0] * inches * 1.1, size[1] * inches * 1.1, alt)
+    figure = _figure(size[0] * inches * 1.1, size[1] * inches * 1.1, what)
     two = figure.subplots(1, 2, width_ratios=[max(left, 100), placed.width])
     for axes, title in zip(
         two, (f"Unmerged: {tree.unmerged:,} fits", f"Merged: {tree.merged:,} fits"), strict=True
