@@ -233,7 +233,7 @@ def test_down_closes_it(ready: Any) -> None:
 
 def test_a_client_of_the_users_own_is_used(ready: Any) -> None:
     ready.run("%scale down")
-    assert ready.run("own = distributed.Client(processes=False, dashboard_address="127.0.0.1:0")")
+    assert ready.run("own = distributed.Client(processes=False, dashboard_address='127.0.0.1:0')")
     assert "Cluster: your own Dask client of inproc://" in ready.run("%scale").text()
     ran = ready.run("%%scale -o report\nsearch.fit(X, y)")
     assert (ran.status, ran.text()) == ("ok", "")

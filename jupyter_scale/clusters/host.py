@@ -43,6 +43,8 @@ __all__ = ["Host", "Request", "main"]
 INHERITED = "DASK_INTERNAL_INHERIT_CONFIG"
 TICK = 0.5  # seconds between looks at the owner, the scheduler and the workers
 SOON = 0.05  # ... while the first worker is awaited
+SELDOM = 5.0  # seconds between questions to the service, when workers are long in coming
+LONG = 30.0  # seconds
 PATIENCE = 30.0  # seconds that closing may take
 
 
@@ -136,7 +138,8 @@ class Host:
         self._told: asyncio.Future[str] | None = None
         self._scheduler: Any = None  # connected once, for all questions
         self._known = ""  # its identity
-        self._answered = self._asked = time.monotonic()
+        self._answered = self._asked = self._since = time.monotonic()
+        self._waits = ""  # what the workers wait for
         self._ready = 0.0  # seconds since the epoch
 
     async def run(self) -> int:
@@ -183,9 +186,8 @@ class Host:
     async def _tick(self, deadline: float) -> None:
         """Wait a little, show what the cluster itself waits for, and give up when it is late."""
         await self._pause(SOON)
-        if time.monotonic() - self._asked > TICK:
-            self._asked = time.monotonic()
-            self._update(words=await asyncio.to_thread(self._backend.words))
+        if await self._hear():
+            self._update(words=self._waits)
         if time.monotonic() > deadline:
             words = self._connection.words
             raise Ending(
@@ -206,11 +208,24 @@ class Host:
         words, wanted, adapt = str(self._backend), self._backend.workers, self._backend.adapted
         present = await self._workers()
         if wanted is not None and present < wanted:
-            waits = await asyncio.to_thread(self._backend.words)
-            words += f" ({present} of {wanted} are here{waits and ': '}{waits})"
+            await self._hear()
+            waits = self._waits and f": {self._waits}"
+            words += f" ({present} of {wanted} are here{waits})"
         elif adapt is not None:
+            await self._hear()  # whether it has ended
             words += f" ({counted(present, 'worker')} now)"
+        else:
+            self._since, self._waits = time.monotonic(), ""
         return {"words": words, "workers": wanted, "adapt": adapt, "present": present}
+
+    async def _hear(self) -> bool:
+        """Ask what the workers wait for: the longer that takes, the less often."""
+        now = time.monotonic()
+        if now - self._asked <= (TICK if now - self._since < LONG else SELDOM):
+            return False
+        self._asked = now
+        self._waits = await asyncio.to_thread(self._backend.words)
+        return True
 
     async def _pause(self, seconds: float) -> None:
         """Wait a little, and end if that is asked for or the owner is gone."""
@@ -274,6 +289,7 @@ class Host:
 
     async def _size(self, change: Callable[[], None]) -> str:
         await asyncio.to_thread(change)
+        self._since = time.monotonic()
         self._update(**await self._now())
         return str(self._backend)
 

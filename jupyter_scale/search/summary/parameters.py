@@ -15,7 +15,7 @@ from typing import Any, overload
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["ABSENT", "Parameter", "parameters_of", "short", "short_names", "text_of"]
+__all__ = ["ABSENT", "Parameter", "parameters_of", "printable", "short", "short_names", "text_of"]
 
 ABSENT = "\N{EN DASH}"
 """Stands for a parameter that a candidate does not set."""
@@ -147,21 +147,37 @@ def text_of(value: Any) -> str:
     >>> text_of(1e-3), text_of("l2"), text_of("None"), text_of(None), text_of((1, 2)), text_of(len)
     ('0.001', 'l2', "'None'", 'None', '(1, 2)', 'len')
     """
+    try:
+        return printable(_written(value))
+    except Exception:  # the repr of a class of the user's
+        return f"<{printable(type(value).__name__)}>"
+
+
+def _written(value: Any) -> str:
     if value is _NOTHING:
         return ABSENT
-    try:
-        if isinstance(value, str):
-            text = str(value)
-            return repr(text) if _ambiguous(text) else " ".join(text.split())
-        if isinstance(value, float | np.floating):
-            return number(float(value))
-        if isinstance(value, np.generic):
-            return str(value)
-        if callable(value) and hasattr(value, "__name__"):
-            return str(value.__name__)
-        return " ".join(repr(value).split())
-    except Exception:  # the repr of a class of the user's
-        return f"<{type(value).__name__}>"
+    if isinstance(value, str):
+        return repr(str(value)) if _ambiguous(value) else " ".join(value.split())
+    if isinstance(value, float | np.floating):
+        return number(float(value))
+    if isinstance(value, np.generic):
+        return str(value)
+    if callable(value) and hasattr(value, "__name__"):
+        return str(value.__name__)
+    return " ".join(repr(value).split())
+
+
+def printable(text: str) -> str:
+    r"""Return a text that any screen and any markup can hold, whatever was in it.
+
+    Examples
+    --------
+    >>> printable("red: \x1b[31m")
+    'red: �[31m'
+    """
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
 def _ambiguous(text: str) -> bool:

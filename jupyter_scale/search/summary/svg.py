@@ -11,7 +11,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from jupyter_scale.search.summary.parameters import Parameter, number, short
+from jupyter_scale.search.summary.parameters import Parameter, number, printable, short
 
 __all__ = [
     "ACCENT",
@@ -44,10 +44,8 @@ CHARACTER = 5.6
 
 
 def escaped(content: str) -> str:
-    """Return text as markup; what neither HTML nor XML can hold is replaced."""
-    if not content.isprintable():
-        content = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in content)
-    return html.escape(content)
+    """Return text as markup."""
+    return html.escape(printable(content))
 
 
 def element(name: str, *children: str, **attributes: object) -> str:

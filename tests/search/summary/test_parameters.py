@@ -27,6 +27,7 @@ def one(values: list[Any]) -> Parameter:
         ("", "''"),
         ("l2", "l2"),
         ("two\nlines", "two lines"),
+        ("\x1b[31mred\x00", "\N{REPLACEMENT CHARACTER}[31mred\N{REPLACEMENT CHARACTER}"),
         (True, "True"),
         (1, "1"),
         (1.0, "1"),

@@ -6,6 +6,7 @@ import itertools
 from typing import Any
 from xml.etree import ElementTree
 
+from axis_cases import needs_rules
 from sklearn.compose import ColumnTransformer
 from sklearn.datasets import make_classification
 from sklearn.decomposition import PCA
@@ -99,6 +100,7 @@ def test_branches_stand_in_one_column_and_meet() -> None:
     assert (found.unmerged, found.merged) == (8 * 4, 4 + 4 + 8)
 
 
+@needs_rules
 def test_one_fit_for_many_settings_stands_before_its_answers() -> None:
     found = tree(RandomForestClassifier(random_state=0), {"n_estimators": [2, 3, 4]})
     assert found.columns[1] == "RandomForestClassifier"
