@@ -32,7 +32,7 @@ from jupyter_scale.search.summary.svg import (
 
 __all__ = ["against", "best_over_time", "folds", "heat_map", "pairs", "parallel"]
 
-WIDTH, HEIGHT = 300, 200
+WIDTH, HEIGHT = 252, 190
 LEFT, RIGHT, TOP, BOTTOM = 48, 12, 10, 36
 CELLS = 20
 """Values a side of a heat map; with more, candidates are dots."""

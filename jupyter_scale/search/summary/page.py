@@ -55,7 +55,7 @@ overflow-wrap:anywhere}}
 .jupyter-scale th[aria-sort=descending] button::after{{content:" \\25be"}}
 .jupyter-scale details{{margin:.35em 0}}
 .jupyter-scale summary{{cursor:pointer;font-weight:600}}
-.jupyter-scale .row{{display:flex;flex-wrap:wrap;gap:.4em 1.6em;align-items:flex-start}}
+.jupyter-scale .row{{display:flex;flex-wrap:wrap;gap:.4em 1.2em;align-items:flex-start}}
 .jupyter-scale .pan{{overflow:auto;max-width:100%;max-height:26em}}
 .jupyter-scale .bar{{display:inline-block;height:.75em;border-radius:2px;background:{ACCENT}}}
 .jupyter-scale .halo{{paint-order:stroke;stroke:var(--jp-layout-color0,Canvas);stroke-width:3px}}
