@@ -32,8 +32,8 @@ from jupyter_scale.search.summary.svg import (
 
 __all__ = ["against", "best_over_time", "folds", "heat_map", "pairs", "parallel"]
 
-WIDTH, HEIGHT = 252, 190
-LEFT, RIGHT, TOP, BOTTOM = 48, 12, 10, 36
+WIDTH, HEIGHT = 252, 200
+LEFT, RIGHT, TOP, BOTTOM = 48, 12, 10, 46
 CELLS = 20
 """Values a side of a heat map; with more, candidates are dots."""
 AXES = 10
@@ -51,10 +51,13 @@ def _frame(
         marks.append(line(LEFT, y(value), width - RIGHT, y(value), stroke_opacity=0.13))
         marks.append(text(LEFT - 5, y(value) + 3.5, fitting(tick, LEFT - 8), text_anchor="end"))
     room = (x.end - x.start) / max(1, len(x.ticks))
-    for value, tick in x.ticks:
-        marks.append(line(x(value), bottom, x(value), bottom + 4, stroke_opacity=0.5))
-        shown = fitting(tick, room - 8)
-        marks.append(text(x(value), bottom + 15, shown, full=tick, text_anchor="middle"))
+    # long ones take turns in two lines
+    lines = 2 if any(fitting(tick, room - 8) != tick for _, tick in x.ticks) else 1
+    for nth, (value, tick) in enumerate(x.ticks):
+        down = bottom + 15 + 11 * (nth % lines)
+        marks.append(line(x(value), bottom, x(value), down - 10, stroke_opacity=0.5))
+        shown = fitting(tick, lines * room - 8)
+        marks.append(text(x(value), down, shown, full=tick, text_anchor="middle"))
     marks.append(line(LEFT, bottom, width - RIGHT, bottom, stroke_opacity=0.5))
     middle = (LEFT + width - RIGHT) / 2
     title = fitting(x_title, width - RIGHT)
