@@ -23,7 +23,7 @@ lab: $(LAB) ## open the notebooks in JupyterLab
 	@$(BIN)/python -m jupyterlab --LabApp.default_url=/lab/tree/$(FIRST) $(ARGS)
 
 test: $(DEV) ## run all tests
-	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(ARGS)
+	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 test-matrix: $(DEV) ## run the search's tests on the oldest and the newest versions that serve
 	@$(BIN)/python tests/matrix.py $(ARGS)

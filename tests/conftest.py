@@ -16,6 +16,12 @@ from processes import close_clusters
 from traitlets.config import Config
 
 TIMEOUT = 60
+LONG = ("test_scikit_learn.py", "test_conformance.py", "test_lost.py", "test_axes.py")
+"""Files that take minutes: they begin first, so that the other process is not waited for."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: item.path.name not in LONG)
 
 
 @pytest.fixture(scope="session", autouse=True)

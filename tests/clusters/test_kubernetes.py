@@ -281,7 +281,8 @@ def test_so_does_one_that_is_lost_while_the_cluster_adapts(bed: Kubernetes) -> N
     pid: int = cluster.client.run_on_scheduler(os.getpid)
     os.kill(pid, signal.SIGKILL)
     wait_for(lambda: ended(cluster), SLOW)
-    assert "its scheduler was started anew" in cluster.state().text
+    text = cluster.state().text
+    assert "its scheduler was started anew" in text or "its scheduler is lost" in text
     clusters.leave()
     wait_for(lambda: not left(bed, "pods-"), SLOW)
 

@@ -155,7 +155,8 @@ def end(server: subprocess.Popen[bytes]) -> None:
         family = psutil.Process(server.pid).children(recursive=True)
     server.terminate()
     try:
-        server.wait(20)
+        with suppress(subprocess.TimeoutExpired):  # kernels are what it waits for
+            server.wait(20)
     finally:
         for process in family:
             with suppress(psutil.NoSuchProcess):
