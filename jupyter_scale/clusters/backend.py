@@ -65,6 +65,9 @@ class Backend:
         elif self.workers is not None:
             self.scale(self.workers)
 
+    def complete(self) -> None:
+        """Do what could wait until the first worker was there."""
+
     def factory(self) -> Any:
         """Import the class."""
         named = self.profile.factory

@@ -10,6 +10,7 @@ however it ends.
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import os
 import signal
@@ -198,6 +199,8 @@ class Host:
     # -- watch
 
     async def _watch(self) -> None:
+        completed = asyncio.ensure_future(asyncio.to_thread(self._backend.complete))
+        completed.add_done_callback(_note)
         while True:
             await self._pause(TICK)
             self._update(**await self._now())
@@ -325,6 +328,12 @@ class Host:
             write(changed)
 
 
+def _note(done: asyncio.Future[None]) -> None:
+    """Write into the log what went wrong, of what the cluster can do without."""
+    if not done.cancelled() and (error := done.exception()) is not None:
+        print(f"without a dashboard: {reason(error)}", flush=True)
+
+
 def spoken(seconds: float) -> str:
     """Return a time as people say it.
 
@@ -346,6 +355,8 @@ def main() -> NoReturn:
     os.environ.pop(INHERITED, None)
     # Not asyncio.run, which waits for threads: a start or an end that is stuck in one must not keep
     # the host.
-    code = asyncio.new_event_loop().run_until_complete(Host(request).run())
+    host = Host(request)
+    gc.enable()  # there was no garbage in the imports
+    code = asyncio.new_event_loop().run_until_complete(host.run())
     sys.stdout.flush()
     os._exit(code)

@@ -27,6 +27,7 @@ from distributed import Security
 from distributed.deploy.adaptive import Adaptive
 from distributed.diagnostics.plugin import SchedulerPlugin
 
+from jupyter_scale.clusters import dashboard
 from jupyter_scale.clusters.backend import Backend
 from jupyter_scale.clusters.connection import Process, scratch
 from jupyter_scale.clusters.limits import ClusterError, Size, check_workers, counted
@@ -58,6 +59,12 @@ class JobQueue(Backend):
             workers = profile.factory.kwargs.get("n_workers") or 1
         super().__init__(profile, workers, adapt, size)
         self._folder = scratch(Process.this())
+
+    _later, _prefix = False, "/"  # whether it has no dashboard yet, and where it is to be
+
+    def complete(self) -> None:
+        if self._later:
+            dashboard.add(self.cluster, self._prefix)
 
     def prepare(self) -> None:
         # dask_jobqueue takes Ctrl-C over when it is imported, which no thread but the first may
@@ -94,6 +101,9 @@ class JobQueue(Backend):
         args, lines = ([*self._said(name, [])] for name in OLDER)
         for name in OLDER.values():
             kwargs.pop(name, None)
+        options = {"dashboard_address": LOOPBACK, **self._said("scheduler_options", {})}
+        self._prefix = str(options.get("http_prefix", "/"))
+        self._later = dashboard.can_wait(options)
         return {
             **kwargs,
             "security": Security.temporary() if secure is True else secure or None,
@@ -102,10 +112,7 @@ class JobQueue(Backend):
             "processes": self._processes,
             "log_directory": self._said("log_directory", folder),
             "shared_temp_directory": self._said("shared_temp_directory", folder),
-            "scheduler_options": {
-                "dashboard_address": LOOPBACK,
-                **self._said("scheduler_options", {}),
-            },
+            "scheduler_options": {**options, **(dashboard.LATER if self._later else {})},
             "worker_extra_args": ["--dashboard-address", LOOPBACK, *args],
             "job_script_prologue": [*self._exports(), *lines],
         }

@@ -7,6 +7,7 @@ from typing import Any
 
 from distributed import Security
 
+from jupyter_scale.clusters import dashboard
 from jupyter_scale.clusters.backend import Backend
 from jupyter_scale.clusters.limits import Size
 from jupyter_scale.clusters.profiles import Adapt
@@ -17,6 +18,12 @@ __all__ = ["Local"]
 
 class Local(Backend):
     """A cluster of processes on this machine."""
+
+    _later = False  # whether it has no dashboard yet
+
+    def complete(self) -> None:
+        if self._later:
+            dashboard.add(self.cluster)
 
     @property
     def _size(self) -> Size:
@@ -33,6 +40,13 @@ class Local(Backend):
         kwargs = super().arguments()
         for name in ("n_workers", "threads_per_worker", "memory_limit"):
             kwargs.pop(name, None)
+        given = {**kwargs, **(kwargs.get("scheduler_kwargs") or {})}
+        self._later = dashboard.can_wait(given)
+        if self._later:
+            kwargs["scheduler_kwargs"] = {
+                **(kwargs.get("scheduler_kwargs") or {}),
+                **dashboard.LATER,
+            }
         return {
             "host": "127.0.0.1",
             "protocol": "tls",

@@ -49,7 +49,7 @@ from jupyter_scale.clusters.profiles import Adapt, Profile
 __all__ = ["Wish", "close", "connections", "find", "launch", "owner", "tell"]
 
 KEPT = 24 * 3600.0  # seconds that the note of an ended cluster stays
-HOST = "from jupyter_scale.clusters.host import main; main()"
+HOST = "import gc; gc.disable(); from jupyter_scale.clusters.host import main; main()"
 LOOK = 0.03  # seconds between looks at a file that is to change
 SILENT = 3.0  # seconds: what starts sooner needs no words
 PATIENCE = 40.0  # seconds until a host that is to end is killed

@@ -28,7 +28,8 @@ from dask_gateway_server.options import Float, Integer, Mapping, Options, Select
 # not "dask scheduler", which imports what every installed package adds to that program
 PROGRAM = "from distributed.cli.dask_scheduler import main; main()"
 SCHEDULER = [sys.executable, "-c", "import sys; sys.modules['jupyter_scale'] = None; " + PROGRAM]
-WORKER = [sys.executable, "-m", "distributed.cli.dask_worker"]
+# what workers show is not reached through the gateway
+WORKER = [sys.executable, "-m", "distributed.cli.dask_worker", "--no-dashboard"]
 LATE = "import time; time.sleep(600)"
 FAULTS = {{"broken": [sys.executable, "-c", "1/0"], "late": [sys.executable, "-c", LATE]}}
 

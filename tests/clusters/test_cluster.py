@@ -11,6 +11,8 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.error
+import urllib.request
 from pathlib import Path
 
 import dask
@@ -61,6 +63,17 @@ def test_it_listens_on_loopback_only_and_speaks_tls(cluster: Cluster) -> None:
     assert len(listening) >= 4, "scheduler, worker, nanny, host, dashboard"
     assert all(address.startswith("tls://127.0.0.1:") for address in present(cluster))
     assert cluster.state().dashboard.startswith("http://127.0.0.1:")
+
+
+def test_dask_s_dashboard_comes_soon_after_the_first_worker(cluster: Cluster) -> None:
+    def shown() -> bool:
+        try:
+            with urllib.request.urlopen(cluster.state().dashboard, timeout=10) as page:
+                return b"Dask Diagnostic UI" in page.read()
+        except urllib.error.HTTPError:
+            return False
+
+    wait_for(shown)
 
 
 def test_no_port_runs_code_for_one_without_the_certificate(
