@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from jupyter_scale.search import Score
+from jupyter_scale.search.summary.parameters import short, text_of
+from jupyter_scale.search.summary.svg import VIRIDIS
 
 __all__ = ["Grid", "abridged", "colour", "said", "value"]
 
@@ -20,8 +22,6 @@ COLUMNS, ROWS = 60, 10
 """Tiles at most: each costs about 150 bytes, several times a second."""
 WIDTH, GAP = 12, 2  # pixels
 WIDEST = 40  # letters of a parameter's value
-RAMP = ("#00224e", "#2a3f6d", "#575d6d", "#7d7c78", "#a59c74", "#d3c164", "#fee838")
-"""Cividis, which people see alike whose eyes tell red and green apart or do not."""
 
 
 @dataclass(slots=True)
@@ -127,7 +127,7 @@ class Grid:
     def legend(self) -> str:
         """Return what the colours mean, in a line."""
         means = self._means
-        ramp = "".join(f'<span style="background:{each}">&emsp;</span>' for each in RAMP)
+        ramp = "".join(f'<span style="background:{each}">&emsp;</span>' for each in VIRIDIS)
         scale = f"{said(min(means))} {ramp} {said(max(means))}" if means else ""
         several = f"; a tile is {self.across} candidates" if self.across > 1 else ""
         failed = sum(tile.failed for tile in self._tiles.values())
@@ -195,12 +195,12 @@ def colour(mean: float, least: float, most: float) -> str:
     Examples
     --------
     >>> colour(0.5, 0.0, 1.0), colour(1.0, 1.0, 1.0), colour(float("nan"), 0.0, 1.0)
-    ('#7d7c78', '#fee838', 'none')
+    ('#21918c', '#fde725', 'none')
     """
     if math.isnan(mean):
         return "none"
     part = (mean - least) / (most - least) if most > least else 1.0
-    return RAMP[round(min(1.0, max(0.0, part)) * (len(RAMP) - 1))]
+    return VIRIDIS[round(min(1.0, max(0.0, part)) * (len(VIRIDIS) - 1))]
 
 
 def said(number: float) -> str:
@@ -220,10 +220,6 @@ def abridged(parameters: Mapping[str, Any]) -> str:
     Examples
     --------
     >>> abridged({"clf__alpha": 0.1, "norm": "l2"})
-    "clf__alpha=0.1, norm='l2'"
+    'clf__alpha=0.1, norm=l2'
     """
-    words = []
-    for name, each in parameters.items():
-        text = " ".join(repr(each).split())
-        words.append(f"{name}={text if len(text) <= WIDEST else text[: WIDEST - 1] + '…'}")
-    return ", ".join(words)
+    return ", ".join(f"{name}={short(text_of(each), WIDEST)}" for name, each in parameters.items())
