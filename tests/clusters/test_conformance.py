@@ -12,14 +12,18 @@ import sys
 import time
 from collections.abc import Iterator
 from importlib import import_module
+from pathlib import Path
 
 import dask
 import pytest
+import versions
 from beds import BEDS, Bed
 from processes import close_clusters, wait_for
 
 from jupyter_scale import actions, clusters
 from jupyter_scale.clusters import Adapt, Cluster, ClusterError, Wish, registry
+from jupyter_scale.clusters.parity import Parity
+from jupyter_scale.clusters.preparation import prepare
 from jupyter_scale.command import parse
 
 SLOW = 60  # seconds that a worker may take to come or go
@@ -68,6 +72,15 @@ def test_it_starts_and_works(bed: Bed, cluster: Cluster) -> None:
     assert present(cluster) == 1
     assert cluster.ready().alive
     wait_for(lambda: cluster.state().text.startswith("1 worker"))
+
+
+def test_its_environment_is_checked(
+    bed: Bed, cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert prepare(cluster.client, tmp_path) == ""
+    versions.change(monkeypatch, numpy="1.0")
+    with pytest.raises(ClusterError, match=r"on 1 worker, numpy [\d.]+ \(here 1\.0\).*--force"):
+        Parity().check(cluster.client)
 
 
 OTHER = """

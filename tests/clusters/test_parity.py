@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
+import versions
 
 from jupyter_scale.clusters import Cluster, ClusterError
 from jupyter_scale.clusters import parity as parity_module
@@ -36,31 +38,12 @@ def test_what_is_installed_is_read_as_pip_reads_it() -> None:
 
 
 @pytest.fixture
-def elsewhere(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Make this process look as if other versions were installed in it."""
-    digest, packages = parity_module._probes()
-
-    def change(**versions: str) -> Cluster:
-        changed = {**packages(), **{key.replace("_", "-"): v for key, v in versions.items()}}
-        calls = iter([changed])
-
-        def here() -> dict[str, str]:
-            return next(calls)
-
-        # the workers and the scheduler answer as they are: only the first call is ours
-        class Probe:
-            def __call__(self) -> dict[str, str]:
-                return here()
-
-            def __reduce__(self) -> Any:
-                import cloudpickle
-
-                return cloudpickle.loads, (cloudpickle.dumps(packages),)
-
-        monkeypatch.setattr(parity_module, "_probes", lambda: (digest, Probe()))
+def elsewhere(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Cluster]:
+    def changed(**other: str) -> Cluster:
+        versions.change(monkeypatch, **other)
         return cluster
 
-    return change
+    return changed
 
 
 def test_another_numpy_is_refused_and_can_be_forced(elsewhere: Any) -> None:
