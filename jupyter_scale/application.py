@@ -19,8 +19,8 @@ __all__ = ["main"]
 
 MAGIC, HERE = "%scale", "jupyter scale"
 ALIASES = {"scale": "to"}
-ONLY_IN_CELLS = ("use", CELL)
-IN_NOTEBOOKS = ("%%scale", "  %scale use", "  %scale  ")
+ONLY_IN_CELLS = ("use", "watch", CELL)
+IN_NOTEBOOKS = ("%%scale", "  %scale use", "  %scale  ", "  %scale watch")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -69,7 +69,7 @@ DONE = {**actions.DONE, "up": _up}
 def _here(text: str) -> str:
     """Return a text with this command in place of the magic, without what is for notebooks only."""
     lines = [line for line in text.split("\n") if not any(word in line for word in IN_NOTEBOOKS)]
-    return "\n".join(lines).replace(MAGIC, HERE).replace("| use ", "")
+    return "\n".join(lines).replace(MAGIC, HERE).replace("| use ", "").replace("| watch ", "")
 
 
 if __name__ == "__main__":

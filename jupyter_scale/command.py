@@ -22,6 +22,9 @@ from jupyter_scale import clusters
 MERGES = ("all", "seeded")
 # What a `%%scale` first line becomes: see cell.py.
 CELL = "cell"
+VIEWS = ("tasks", "workers", "memory", "graph", "log")
+"""What `%scale watch` can show."""
+OFF = "off"
 
 _LINE_EPILOG = """\
 examples:
@@ -34,6 +37,7 @@ examples:
   %scale use local-3f2a          work on one of them; an address serves, too
   %scale to 4                    have 4 workers from now on
   %scale down                    close it
+  %scale watch                   see its tasks and workers, live, whatever cell runs
   %scale manifest k8s            the profile k8s as Kubernetes reads it
   %%scale                        first line of a cell: run the cell merged
   %%scale --plan                 show what would be fitted, fit nothing
@@ -61,6 +65,19 @@ Profiles are part of Dask's configuration, such as ~/.config/dask/jupyter-scale.
           class: SLURMCluster
           kwargs: {cores: 8, memory: 16GiB, queue: normal}
         adapt: {minimum: 1, maximum: 20}
+"""
+_WATCH_EPILOG = """\
+views:
+  tasks     what each thread did in the last seconds; the mouse shows candidate and fold
+  workers   CPU, memory against the limit, what was spilled to disk, busy threads
+  memory    of each worker over time
+  graph     tasks that are done, run and wait, by step
+  log       the last lines that the workers have logged
+
+examples:
+  %scale watch                   tasks, workers, graph and log
+  %scale watch workers memory    these two only
+  %scale watch off               leave what it shows now, and follow no more
 """
 _MANIFEST_EPILOG = """\
 examples:
@@ -100,6 +117,7 @@ class Arguments(argparse.Namespace):
     merge: str = "all"
     local: bool = False
     force: bool = False
+    views: list[str] | None = None
 
 
 class _Parser(argparse.ArgumentParser):
@@ -129,6 +147,12 @@ def _name(text: str) -> str:
     return text
 
 
+def _view(text: str) -> str:
+    if text not in (*VIEWS, OFF):
+        raise argparse.ArgumentTypeError(f"there is no view {text!r}")
+    return text
+
+
 def _new(prog: str, description: str, epilog: str | None = None) -> _Parser:
     parser = _Parser(
         prog=prog,
@@ -146,7 +170,9 @@ def _new(prog: str, description: str, epilog: str | None = None) -> _Parser:
 
 def _build() -> dict[str, _Parser]:
     line = _new("%scale", "Run plain scikit-learn on a Dask cluster.", _LINE_EPILOG)
-    line.usage = "%%scale [up | list | use | to | adapt | down | profiles | manifest | help] [-h]"
+    line.usage = (
+        "%%scale [up | list | use | to | adapt | down | watch | profiles | manifest | help] [-h]"
+    )
     to = _new("%scale to", "Have this many workers from now on, also when some are lost.")
     to.add_argument("number", type=_whole, metavar="N", help="workers")
     adapt = _new("%scale adapt", "Grow and shrink with the work from now on.")
@@ -166,6 +192,7 @@ def _build() -> dict[str, _Parser]:
         "to": to,
         "adapt": adapt,
         "down": _build_down(),
+        "watch": _build_watch(),
         "profiles": _new(
             "%scale profiles", "Show the clusters that can be started by name.", _PROFILES_EPILOG
         ),
@@ -231,6 +258,18 @@ def _build_down() -> _Parser:
     which.add_argument("name", nargs="?", metavar="CLUSTER", help="default: the one in use")
     which.add_argument("--all", action="store_true", help="all of yours on this machine")
     return down
+
+
+def _build_watch() -> _Parser:
+    watch = _new(
+        "%scale watch",
+        "Show the cluster in this cell's output from now on, whatever cell runs. JupyterLab gives\n"
+        'the output a tab of its own by "Create New View for Cell Output". Watching again moves\n'
+        "it; it ends with its cluster, and stays as it was last. A terminal is shown one state.",
+        _WATCH_EPILOG,
+    )
+    watch.add_argument("views", nargs="*", type=_view, metavar="VIEW", help="what is shown; or off")
+    return watch
 
 
 def _build_cell() -> _Parser:
@@ -358,7 +397,8 @@ def _hint(prog: str, word: str) -> str:
 
 
 def _words(parser: argparse.ArgumentParser) -> list[str]:
-    return [name for action in _options(parser) for name in action.option_strings]
+    words = [name for action in _options(parser) for name in action.option_strings]
+    return [*words, *VIEWS, OFF] if parser.prog == "%scale watch" else words
 
 
 def complete(line: str, *, cell: bool = False) -> tuple[str, list[str]]:
@@ -396,6 +436,8 @@ def complete(line: str, *, cell: bool = False) -> tuple[str, list[str]]:
         ]
         if not cell and not before:
             words = _COMMANDS + words
+        elif command == "watch":
+            words = [view for view in (*VIEWS, OFF) if view not in before] + words
         elif any(action.dest == "name" for action in _options(parser)):
             words = _names(command) + words
     return word, [name for name in words if name.startswith(word)]

@@ -8,7 +8,7 @@ UsageError, which is one line on the screen and stops "Run all".
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,13 +21,16 @@ from IPython.core.interactiveshell import InteractiveShell
 from jupyter_scale import actions, clusters
 from jupyter_scale.cell import Cells
 from jupyter_scale.clusters.preparation import prepare
-from jupyter_scale.command import CELL, Arguments, complete, help_text, parse
+from jupyter_scale.command import CELL, OFF, Arguments, complete, help_text, parse
+from jupyter_scale.view.watch import Watch, watch
 
 if TYPE_CHECKING:
     from IPython.core.completer import SimpleMatcherResult
 
 # what workers import while they wait for the first search
 WORK = ("jupyter_scale.search",)
+# what is watched unless a line says it
+WATCHED = ("tasks", "workers", "graph", "log")
 _ATTRIBUTE = "_jupyter_scale"
 _LINE = re.compile(r"\s*(%%?)scale[ \t]+(.*)$")
 
@@ -44,6 +47,7 @@ class Magics:
     def __init__(self, shell: InteractiveShell) -> None:
         self._shell: Any = shell  # much of IPython is untyped
         self._cells = Cells(shell)
+        self._watch: Watch | None = None
 
     def register(self) -> None:
         """Add the magics, the rewriting of cells and the completion to the shell."""
@@ -62,6 +66,7 @@ class Magics:
 
     def unregister(self) -> None:
         """Take all of it back."""
+        self._unwatch("the extension was unloaded")
         self._cells.unregister()
         self._shell.Completer.custom_matchers.remove(_match)
         for kind in ("line", "cell"):
@@ -76,6 +81,9 @@ class Magics:
             self._enter(parse(line.split(maxsplit=1)[1] if " " in line else "", cell=True))
         elif arguments.command == "help":
             print(help_text())
+        elif arguments.command == "watch":
+            with _one_line():
+                self._follow(arguments.views or WATCHED)
         else:
             with _one_line():
                 print(DONE[arguments.command or "status"](arguments))
@@ -87,6 +95,20 @@ class Magics:
             return
         result = self._shell.run_cell(f"%%scale {line}\n{cell}", store_history=False)
         result.raise_error()
+
+    def _follow(self, views: Sequence[str]) -> None:
+        """Watch the cluster, in one place at a time."""
+        if OFF in views:
+            self._unwatch("%scale watch off")
+            return
+        client = _seen()
+        self._unwatch("%scale watch has opened it again")
+        self._watch = watch(self._shell, client, views)
+
+    def _unwatch(self, why: str) -> None:
+        if self._watch is not None:
+            self._watch.close(why)
+            self._watch = None
 
     def _enter(self, arguments: Arguments) -> None:
         if arguments.local:
@@ -137,6 +159,22 @@ def _present() -> Client | None:
         return None
     print(f"Using {found.name}: {found.state().text}")
     return found.client
+
+
+def _seen() -> Client:
+    """Return a client of the same, also where no worker is there: that is worth a look."""
+    cluster = clusters.current()
+    if cluster is None:
+        other = clusters.other()
+        if other is not None:
+            return other
+        cluster = clusters.nearest(actions.notebook())
+    if cluster is None:
+        raise clusters.ClusterError("No cluster is running: %scale up starts one.")
+    state = cluster.state()
+    if not state.alive:
+        raise clusters.ClusterError(f"The cluster {cluster.name} is gone: {state.text}.")
+    return cluster.client
 
 
 def _started() -> Client:

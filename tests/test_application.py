@@ -55,6 +55,7 @@ def test_a_cluster_from_the_command_line_outlives_the_command() -> None:
         (["up", "nope"], 1, "There is no cluster profile 'nope'"),
         (["up", "--workers", "0"], 1, "at least 1 worker"),
         (["use", "local"], 2, "jupyter scale use is for notebooks."),
+        (["watch"], 2, "jupyter scale watch is for notebooks."),
         (["down", "local-0000"], 1, "There is no cluster 'local-0000': none is running"),
         (["to", "2"], 1, "Which cluster? none is running"),
     ],

@@ -3,7 +3,7 @@ from IPython.core.error import UsageError
 
 from jupyter_scale.command import complete, help_text, parse
 
-COMMANDS = ["up", "list", "use", "to", "adapt", "down", "profiles", "manifest", "help"]
+COMMANDS = ["up", "list", "use", "to", "adapt", "down", "watch", "profiles", "manifest", "help"]
 
 
 def test_a_cell_line_gives_typed_values() -> None:
@@ -35,6 +35,8 @@ def test_defaults() -> None:
         ("use", "required: CLUSTER"),
         ("up --adapt 1", "expected 2 arguments"),
         ("up --adapt 1 2 --workers 3", "not allowed with argument"),
+        ("watch taks", "there is no view 'taks'. Did you mean tasks? See %scale watch --help"),
+        ("tasks", "Did you mean %scale watch tasks?"),
         ("--plan", "Did you mean %%scale --plan?"),
         ("--workers 3", "Did you mean %scale up --workers?"),
         ("up 'a", "No closing quotation"),
@@ -78,6 +80,9 @@ def test_a_wrong_cell_line_is_explained(line: str, says: str) -> None:
         ("up --workers 2 --", False, ("--", ["--help", "--adapt", "--threads", "--memory"])),
         ("up --workers ", False, ("", [])),
         ("nonsense ", False, ("", [])),
+        ("watch log w", False, ("w", ["workers"])),
+        ("watch log l", False, ("l", [])),
+        ("watch o", False, ("o", ["off"])),
         ("--p", True, ("--p", ["--plan"])),
         ("--merge ", True, ("", ["all", "seeded"])),
         ("--plan --merge s", True, ("s", ["seeded"])),
@@ -87,6 +92,11 @@ def test_a_wrong_cell_line_is_explained(line: str, says: str) -> None:
 )
 def test_completion(line: str, cell: bool, expected: tuple[str, list[str]]) -> None:
     assert complete(line, cell=cell) == expected
+
+
+def test_what_is_watched_can_be_chosen() -> None:
+    assert parse("watch").views == []
+    assert parse("watch log tasks").views == ["log", "tasks"]
 
 
 def test_help_has_examples_for_both_magics() -> None:

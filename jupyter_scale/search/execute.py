@@ -312,7 +312,7 @@ class _Run:
             future = self._make(piece.makes, given, brought)
         else:
             task = _task(self.plan, entries)
-            name = f"score-{entries[0].label}"
+            name = f"score-{entries[0].label}{_place(entries)}"
             future = self._send(worker.run_on_worker, task, given, brought, name)
         self.under_way[future] = piece
         self.results.add(future)
@@ -334,7 +334,9 @@ class _Run:
         """Have nodes made, each on the way of the entry at a place."""
         entries = [self.schedule.entries[place] for place in makes.values()]
         task = _task(self.plan, entries, until=tuple(makes))
-        name = f"fit-{self._label(makes)}"
+        node = self.plan.nodes[list(makes)[-1]]
+        fold = "" if node.role == "whole" else f"-f{node.fold}"  # that one is for all of them
+        name = f"fit-{node.label}{fold}"
         future = self._send(worker.make_on_worker, task, given, brought, name)
         self.made.update(dict.fromkeys(makes, future))
         return future
@@ -504,6 +506,21 @@ def _task(plan: Plan, entries: list[Cell | Call], *, until: tuple[int, ...] = ()
     return Task(cells, calls, nodes, until)
 
 
+def _place(entries: Sequence[Cell | Call]) -> str:
+    """Return, for a key, which candidate on which fold a piece begins with, and its cells.
+
+    Dask groups keys by their words before the first that has a digit: by the step.
+    """
+    first = entries[0]
+    if not isinstance(first, Cell):
+        return ""
+    candidate = first.progress.get("candidate_progress")
+    of = f"-c{candidate[0]}" if candidate else ""
+    more = f"-x{len(entries)}" if len(entries) > 1 else ""
+    return f"{of}-f{first.fold}{more}"
+
+
 def _key(name: str) -> str:
+    """Return a key for a task that is not like any before it."""
     slug = "".join(c if c.isalnum() else "-" for c in name.lower()).strip("-")
     return f"{slug}-{uuid4().hex}"
