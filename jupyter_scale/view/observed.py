@@ -178,7 +178,7 @@ class Observed:
     def log(self, answers: Iterable[Mapping[str, Any]]) -> None:
         """Take in the workers' last lines."""
         found = {
-            Line(stamp, level, self._name(address), _HEAD.sub(r"\1: ", text))
+            Line(stamp, level, self._name(address), " ".join(_HEAD.sub(r"\1: ", text).split()))
             for answer in answers
             for address, lines in answer.items()
             for stamp, level, text in lines or ()

@@ -27,7 +27,7 @@ SOFT = "var(--jp-border-color2,#8884)"
 STYLE = f"""\
 .jupyter-scale-watch{{color:var(--jp-ui-font-color1,inherit);font-size:12px;line-height:1.4;\
 font-family:var(--jp-ui-font-family,system-ui,sans-serif)}}
-.jupyter-scale-watch table{{border-collapse:collapse;margin:.4em 0;\
+.jupyter-scale-watch table{{border-collapse:collapse;margin:.4em 0;font-size:inherit;\
 font-variant-numeric:tabular-nums}}
 .jupyter-scale-watch caption{{caption-side:top;text-align:left;font-weight:600;color:inherit}}
 .jupyter-scale-watch th,.jupyter-scale-watch td{{padding:.1em .6em;text-align:right;border:0;\
@@ -116,7 +116,12 @@ def _tasks_text(observed: Observed) -> list[str]:
         f"  {worker.name}:{thread + 1} {next((str(t) for t in tasks if t.running), 'nothing')}"
         for (worker, thread), tasks in zip(heads, filled, strict=True)
     ]
-    ended = [f"  ended: {said}" for _, said in _legend(observed)]
+    steps = observed.steps
+    ended = [
+        f"  ended: {said}"
+        for name, said in _legend(observed)
+        if steps[name].done or steps[name].failed
+    ]
     return ["Tasks, by worker and thread, now:", *lines, *ended]
 
 
@@ -137,7 +142,7 @@ def _workers(observed: Observed, live: bool) -> str:
             ("t", escaped(f"{worker.name} ({worker.address})" if named else worker.address)),
             ("t", escaped(worker.status)),
             ("", f"{worker.busy} of {worker.threads}"),
-            ("", f"{worker.cpu:.0f} %"),
+            ("n", f"{worker.cpu:.0f} %"),
             ("t n", f"{_bar(worker.part)} {escaped(_memory_of(worker))}"),
             ("", format_bytes(worker.spilled) if worker.spilled else "none"),
         ]

@@ -115,7 +115,7 @@ def test_log_lines_are_in_order_each_once_and_outlive_their_worker() -> None:
     observed = seen(answer(100.0, worker()))
     first = (5.0, "INFO", "2026-01-02 03:04:05,678 - distributed.worker - INFO - Start worker")
     rule = (5.5, "INFO", "2026-01-02 03:04:05,678 - distributed.worker - INFO - " + 49 * "-")
-    later = (6.0, "WARNING", "no header")
+    later = (6.0, "WARNING", "no  header\n")
     observed.log([{address("0"): (later, rule, first)}, {address("9"): None}])
     observed.log([{address("0"): (first,)}])
     observed.take(answer(101.0))
