@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import os
 import types
 from collections.abc import Callable, Iterator
@@ -46,6 +47,8 @@ def shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Interacti
     from jupyter_scale.magics import load_ipython_extension, unload_ipython_extension
 
     monkeypatch.setenv("IPYTHONDIR", str(tmp_path))
+    # a doctest leaves the last value there, and IPython then keeps its hands off that name
+    monkeypatch.delattr(builtins, "_", raising=False)
     InteractiveShell.clear_instance()
     # IPython takes the place of `__main__`, which worker processes would look for.
     shell: Any = InteractiveShell.instance(
