@@ -14,29 +14,17 @@ import nbformat
 import psutil
 import pytest
 from nbclient import NotebookClient
+from slow import SLOW
 
-SEARCH = """
-import time
-from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.datasets import load_iris
+SEARCH = f"""
+{SLOW}
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
-class Slow(ClassifierMixin, BaseEstimator):
-    def __init__(self, seconds=0.0):
-        self.seconds = seconds
-    def fit(self, X, y):
-        time.sleep(self.seconds)
-        self.classes_ = [0, 1, 2]
-        return self
-    def predict(self, X):
-        return [0] * len(X)
-
-X, y = load_iris(return_X_y=True)
-search = GridSearchCV(make_pipeline(StandardScaler(), SVC()), {"svc__C": [1, 2]}, cv=2)
-endless = GridSearchCV(Slow(), {"seconds": [0.3 + i / 10000 for i in range(1000)]}, cv=2)
+search = GridSearchCV(make_pipeline(StandardScaler(), SVC()), {{"svc__C": [1, 2]}}, cv=2)
+endless = GridSearchCV(Slow(), {{"seconds": [0.3 + i / 10000 for i in range(1000)]}}, cv=2)
 """
 UP = "%scale up --workers 1 --memory 1GiB"
 

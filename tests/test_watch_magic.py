@@ -9,12 +9,12 @@ import nbformat
 import psutil
 import pytest
 from nbclient import NotebookClient
+from slow import SLOW
 
-SEARCH = """
-import time
+SEARCH = f"""
+{SLOW}
 from distributed import Client
-from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin
-from sklearn.datasets import load_iris
+from sklearn.base import TransformerMixin
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline
 
@@ -25,19 +25,8 @@ class Same(TransformerMixin, BaseEstimator):
     def transform(self, X):
         return X
 
-class Slow(ClassifierMixin, BaseEstimator):
-    def __init__(self, seconds=0.0):
-        self.seconds = seconds
-    def fit(self, X, y):
-        time.sleep(self.seconds)
-        self.classes_ = [0, 1, 2]
-        return self
-    def predict(self, X):
-        return [0] * len(X)
-
-X, y = load_iris(return_X_y=True)
 steps = Pipeline([("same", Same()), ("slow", Slow())])
-search = GridSearchCV(steps, {"slow__seconds": [0.3 + i / 1000 for i in range(4)]}, cv=2)
+search = GridSearchCV(steps, {{"slow__seconds": [0.3 + i / 1000 for i in range(4)]}}, cv=2)
 """
 UP = "%scale up --workers 1 --memory 1GiB"
 THERE = """

@@ -8,7 +8,6 @@ them.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -48,12 +47,13 @@ class Buttons:
         from IPython.display import display
         from ipywidgets import Button, HBox
 
-        self._pause = self._button(Button, "Pause", "what runs now ends, and nothing is started")
-        self._stop = self._button(Button, "Stop", "end the search; what is done is kept")
-        self._pause.on_click(self._listen(self._toggle))
-        self._stop.on_click(self._listen(self._end))
+        tip = "what runs now ends, and nothing is started"
+        self._pause = Button(description="Pause", tooltip=tip)
+        self._stop = Button(description="Stop", tooltip="end the search; what is done is kept")
+        self._pause.on_click(self._toggle)
+        self._stop.on_click(self._end)
         self._box = HBox([self._pause, self._stop])
-        self._output = display(self._box, display_id=True)  # type: ignore[no-untyped-call]
+        self._output = display(self._box, display_id=True)  # type: ignore[no-untyped-call]  # IPython's
         for button in (self._pause, self._stop):
             _heard_at_once(button)
 
@@ -69,20 +69,14 @@ class Buttons:
                     part.close()
         self._box = None
 
-    def _button(self, kind: Any, text: str, tip: str) -> Any:
-        return kind(description=text, tooltip=tip)
-
-    def _listen(self, action: Callable[[], None]) -> Callable[[Any], None]:
-        return lambda _: action()
-
-    def _toggle(self) -> None:
+    def _toggle(self, _: Any) -> None:
         if self._control.paused:
             self._control.resume()
         else:
             self._control.pause()
         self._pause.description = "Resume" if self._control.paused else "Pause"
 
-    def _end(self) -> None:
+    def _end(self, _: Any) -> None:
         self._control.stop()
         self._stop.description, self._stop.disabled = "Stopping", True
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import psutil
 import pytest
@@ -34,6 +37,20 @@ def host(cluster: Cluster) -> int:
 
 def workers(cluster: Cluster) -> list[psutil.Process]:
     return [psutil.Process(pid) for pid in cluster.client.run(os.getpid).values()]
+
+
+@contextmanager
+def interrupted(words: str) -> Iterator[None]:
+    """Interrupt this process when a cluster says these words."""
+
+    def press() -> None:
+        wait_for(lambda: any(one.words == words for one in registry.connections()))
+        os.kill(os.getpid(), signal.SIGINT)
+
+    thread = threading.Thread(target=press)
+    thread.start()
+    yield
+    thread.join()
 
 
 def close_clusters(runtime: str) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import threading
 from collections.abc import Iterator
 from functools import partial
@@ -15,7 +14,7 @@ import bed_gateway
 import dask
 import pytest
 from beds import Bed
-from processes import free_port, wait_for
+from processes import free_port, interrupted, wait_for
 
 from jupyter_scale import clusters
 from jupyter_scale.clusters import Adapt, Cluster, ClusterError, Wish, registry
@@ -164,15 +163,8 @@ def test_a_scheduler_that_does_not_start_is_reported(bed: Bed) -> None:
 
 
 def test_an_interrupted_start_leaves_nothing_at_the_gateway(bed: Bed, runtime: Path) -> None:
-    def interrupt() -> None:
-        waiting = "waiting for the gateway to start the scheduler"
-        wait_for(lambda: any(one.words == waiting for one in registry.connections()))
-        os.kill(os.getpid(), signal.SIGINT)
-
-    thread = threading.Thread(target=interrupt)
-    thread.start()
-    with pytest.raises(KeyboardInterrupt):
+    waiting = "waiting for the gateway to start the scheduler"
+    with interrupted(waiting), pytest.raises(KeyboardInterrupt):
         start(scheduler="late")
-    thread.join()
     wait_for(lambda: not bed.left())
     assert not list(runtime.iterdir())

@@ -21,7 +21,7 @@ import psutil
 import pytest
 from bed_ssh import HOSTS, Machines
 from distributed import Client
-from processes import close_clusters, free_port, wait_for
+from processes import close_clusters, free_port, interrupted, wait_for
 
 from jupyter_scale import clusters
 from jupyter_scale.clusters import Adapt, Cluster, ClusterError, Wish, registry, remote
@@ -204,16 +204,13 @@ def test_a_scheduler_that_is_closed_off_from_a_worker_s_host(machines: Machines)
 
 
 def test_an_interrupted_start_leaves_nothing(machines: Machines) -> None:
-    def interrupt() -> None:
-        waiting = "starting the scheduler on 127.0.0.1"
-        wait_for(lambda: any(one.words == waiting for one in registry.connections()))
-        os.kill(os.getpid(), signal.SIGINT)
-
-    thread = threading.Thread(target=interrupt)
-    thread.start()
-    with configured(machines.profile()), pytest.raises(KeyboardInterrupt):
+    waiting = "starting the scheduler on 127.0.0.1"
+    with (
+        configured(machines.profile()),
+        interrupted(waiting),
+        pytest.raises(KeyboardInterrupt),
+    ):
         clusters.start("lab", Wish(1))
-    thread.join()
     wait_for(lambda: not machines.left())
 
 

@@ -4,27 +4,15 @@ from __future__ import annotations
 
 import nbformat
 from lab import Lab
+from slow import SLOW
 from test_results_view import CONTRAST
 
-SLOW = """
+SEARCH = f"""
 %load_ext jupyter_scale
-import time
-from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.datasets import load_iris
+{SLOW}
 from sklearn.model_selection import GridSearchCV
 
-class Slow(ClassifierMixin, BaseEstimator):
-    def __init__(self, seconds=0.1):
-        self.seconds = seconds
-    def fit(self, X, y):
-        time.sleep(self.seconds)
-        self.classes_ = [0, 1, 2]
-        return self
-    def predict(self, X):
-        return [0] * len(X)
-
-X, y = load_iris(return_X_y=True)
-search = GridSearchCV(Slow(), {"seconds": [0.5 + i / 1000 for i in range(40)]}, cv=2)
+search = GridSearchCV(Slow(), {{"seconds": [0.5 + i / 1000 for i in range(40)]}}, cv=2)
 """
 SAID = """() => [...document.querySelectorAll('.jupyter-scale-watch .task text')].some(
     text => getComputedStyle(text).display !== 'none'
@@ -38,7 +26,7 @@ CHANGED = """before => [
 
 def test_a_cluster_is_watched_while_a_search_runs(jupyterlab: Lab) -> None:
     up = "%scale up --workers 2 --memory 512MiB"
-    cells = (SLOW, up, "%scale watch", "%%scale\nsearch.fit(X, y)", "%scale down")
+    cells = (SEARCH, up, "%scale watch", "%%scale\nsearch.fit(X, y)", "%scale down")
     jupyterlab.write("watch.ipynb", *cells)
     jupyterlab.open("watch.ipynb")
     page = jupyterlab.page

@@ -236,18 +236,9 @@ def _sorted(ranking: Ranking, column: int) -> str:
 def _row(
     ranking: Ranking, n: int, shown: Sequence[Parameter], several: bool, *, first: bool
 ) -> str:
-    mean, deviation = float(ranking.means[n]), float(ranking.main.deviations[n])
-    score = ranking.written(mean)
-    if math.isfinite(mean):
-        score += f" ± {ranking.written(deviation)}"
-    done = int(ranking.folds_done[n])
-    if done < ranking.n_folds:
-        score += f" ({done} of {ranking.n_folds} folds)"
-    if ranking.errors[n]:
-        score += " failed"
     cells = [
         _cell(str(ranking.main.ranks[n])),
-        _cell(score, mean),
+        _cell(ranking.score(n), float(ranking.means[n])),
         *([_cell(str(ranking.rounds[n]))] if several else []),
         *(_cell(p.text(n), _sort_key(p, n), left=True) for p in shown),
         _cell(f"{float(ranking.fit_times[n, 0]):.3g} s", float(ranking.fit_times[n, 0])),

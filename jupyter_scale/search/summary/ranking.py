@@ -132,6 +132,17 @@ class Ranking:
             return f"{score:.4g}"
         return f"{score:.{max(0, 4 - max(0, math.floor(math.log10(largest or 1))))}f}"
 
+    def score(self, n: int) -> str:
+        """Return the score of the candidate at a place, and what is to be known of it."""
+        mean, deviation = float(self.means[n]), float(self.main.deviations[n])
+        text = self.written(mean)
+        if math.isfinite(mean):
+            text += f" ± {self.written(deviation)}"
+        done = int(self.folds_done[n])
+        if done < self.n_folds:
+            text += f" ({done} of {self.n_folds} folds)"
+        return f"{text} failed" if self.errors[n] else text
+
     @property
     def varying(self) -> list[Parameter]:
         """The parameters with more than one value."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 
 from jupyter_scale.search.summary.parameters import number, short, short_names
@@ -26,7 +25,7 @@ def candidate_lines(ranking: Ranking) -> Iterator[str]:
     several = int(ranking.rounds.max()) > 0
     columns = [
         ("rank", [str(ranking.main.ranks[n]) for n in order]),
-        (ranking.score_name, [_score(ranking, n) for n in order]),
+        (ranking.score_name, [ranking.score(n) for n in order]),
     ]
     if several:
         columns.append(("iter", [str(ranking.rounds[n]) for n in order]))
@@ -48,17 +47,6 @@ def candidate_lines(ranking: Ranking) -> Iterator[str]:
     notes += [f"{left_out} more parameters"] if left_out else []
     if notes:
         yield f"  … {' and '.join(notes)}"
-
-
-def _score(ranking: Ranking, n: int) -> str:
-    mean, deviation = float(ranking.means[n]), float(ranking.main.deviations[n])
-    text = ranking.written(mean)
-    if math.isfinite(mean):
-        text += f" ± {ranking.written(deviation)}"
-    done = int(ranking.folds_done[n])
-    if done < ranking.n_folds:
-        text += f" ({done} of {ranking.n_folds} folds)"
-    return f"{text} failed" if ranking.errors[n] else text
 
 
 def _width(columns: Sequence[tuple[str, list[str]]]) -> int:
