@@ -117,6 +117,9 @@ class Backend:
         """Say in a line what the workers are waiting for; empty when nothing is known."""
         return ""
 
+    def heal(self) -> None:
+        """Ask again for workers that are wanted and that nothing else will bring."""
+
     def scale(self, workers: int) -> None:
         """Have this many workers from now on.
 

@@ -42,6 +42,7 @@ __all__ = [
 # A restarted worker is back in about 3 s on a slow machine.
 PATIENCE = 20.0
 CONNECT = 10.0  # seconds that a scheduler may take to answer
+BUSY = 30.0  # ... where its host is known to run: a loaded machine is slow
 WARMED = 64  # workers that are told to import what they will need
 ADDRESS = re.compile(r"[a-z]+://\S+$|[\w.-]+:\d+$")
 
@@ -88,7 +89,8 @@ class Cluster:
         self.address, self._connection = address, connection
         keys = security(connection.certificate) if connection is not None else None
         try:
-            self.client = Client(address, security=keys, timeout=CONNECT)
+            patience = CONNECT if connection is None else BUSY
+            self.client = Client(address, security=keys, timeout=patience)
         except (OSError, TimeoutError, TypeError, ValueError) as error:
             raise ClusterError(f"Cannot connect to {address}: {_unreached(error)}") from None
 

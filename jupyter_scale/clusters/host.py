@@ -211,11 +211,13 @@ class Host:
         words, wanted, adapt = str(self._backend), self._backend.workers, self._backend.adapted
         present = await self._workers()
         if wanted is not None and present < wanted:
-            await self._hear()
+            if await self._hear():
+                await asyncio.to_thread(self._backend.heal)
             waits = self._waits and f": {self._waits}"
             words += f" ({present} of {wanted} are here{waits})"
         elif adapt is not None:
-            await self._hear()  # whether it has ended
+            if await self._hear():  # whether it has ended
+                await asyncio.to_thread(self._backend.heal)
             words += f" ({counted(present, 'worker')} now)"
         else:
             self._since, self._waits = time.monotonic(), ""

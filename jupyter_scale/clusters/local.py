@@ -6,6 +6,7 @@ import os
 from typing import Any
 
 from distributed import Security
+from distributed.core import Status
 
 from jupyter_scale.clusters import dashboard
 from jupyter_scale.clusters.backend import Backend
@@ -62,6 +63,15 @@ class Local(Backend):
     @property
     def first(self) -> int:
         return self.workers if self.workers is not None else super().first
+
+    def heal(self) -> None:
+        # A nanny whose worker ends before it has heard that it started gives up, for good.
+        wanted, nannies = self.cluster.worker_spec, self.cluster.workers
+        for name, nanny in list(nannies.items()):
+            if name in wanted and nanny.status in (Status.closed, Status.failed):
+                nannies.pop(name, None)
+        if set(wanted) - set(nannies):
+            self.cluster.scale(len(wanted))
 
     def scale(self, workers: int) -> None:
         self._size.check(workers)

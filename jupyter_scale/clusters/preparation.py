@@ -7,6 +7,8 @@ from weakref import WeakKeyDictionary
 
 from distributed import Client
 
+from jupyter_scale.clusters.backend import reason
+from jupyter_scale.clusters.limits import ClusterError
 from jupyter_scale.clusters.modules import Sent
 from jupyter_scale.clusters.parity import Parity
 from jupyter_scale.clusters.threads import OneThread
@@ -43,12 +45,15 @@ def prepare(client: Client, folder: Path, *, force: bool = False) -> str:
     Raises
     ------
     ClusterError
-        Where that is refused.
+        Where that is refused, or the cluster does not answer.
     """
     known = _prepared.setdefault(client, _Prepared())
-    said = known.parity.check(client, force=force)
-    if not known.limited:
-        client.register_plugin(OneThread())
-        known.limited = True
-    known.sent.send(client, folder)
+    try:
+        said = known.parity.check(client, force=force)
+        if not known.limited:
+            client.register_plugin(OneThread())
+            known.limited = True
+        known.sent.send(client, folder)
+    except OSError as error:  # distributed's, of connections
+        raise ClusterError(f"The cluster does not answer: {reason(error)}") from None
     return said

@@ -121,6 +121,21 @@ def test_a_killed_worker_comes_back(cluster: Cluster) -> None:
     assert cluster.client.submit(os.getpid, pure=False).result() != worker.pid
 
 
+def test_so_does_one_that_was_killed_as_soon_as_it_was_there(cluster: Cluster) -> None:
+    assert cluster.connection is not None
+    before = set(family(host(cluster)))
+    registry.scale(cluster.connection, 2)
+    deadline = time.monotonic() + 30
+    while len(present(cluster)) < 2:  # without a pause: its nanny hears of it 50 ms later
+        assert time.monotonic() < deadline
+    for process in set(family(host(cluster))) - before:
+        process.kill()
+    wait_for(lambda: len(present(cluster)) == 1)
+    wait_for(lambda: len(present(cluster)) == 2)
+    registry.scale(cluster.connection, 1)
+    wait_for(lambda: len(present(cluster)) == 1)
+
+
 def imported(module: str) -> bool:
     return module in sys.modules
 
