@@ -60,6 +60,16 @@ def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})
 
 
+def _jupyter_server_extension_points() -> list[dict[str, str]]:
+    """Say where the Jupyter server finds its part."""
+    return [{"module": "jupyter_scale.server"}]
+
+
+def _jupyter_labextension_paths() -> list[dict[str, str]]:
+    """Say where the built panel is."""
+    return [{"src": "labextension", "dest": "jupyter-scale"}]
+
+
 def load_ipython_extension(ipython: InteractiveShell) -> None:
     """Register the magics: what ``%load_ext jupyter_scale`` calls."""
     from jupyter_scale import magics

@@ -34,6 +34,7 @@ from IPython.core.interactiveshell import ExecutionInfo, ExecutionResult, Intera
 from jupyter_scale.command import CELL, Arguments
 from jupyter_scale.search import Control, PlanOnly, SearchStopped, merged
 from jupyter_scale.view.buttons import Buttons, watched
+from jupyter_scale.view.frontend import journal
 from jupyter_scale.view.progress import Progress, show
 
 # `%%scale?` is a question, which IPython answers.
@@ -123,7 +124,9 @@ class Cells:
         with ExitStack() as stack:
             control = Control()
             buttons = Buttons(control) if watched(self._shell) else None
-            progress = Progress(self._shell, buttons)
+            progress = Progress(
+                self._shell, control, buttons, journal(self._shell, control, buttons)
+            )
             stack.callback(progress.close)
             if arguments.seed is not None:
                 _seed(arguments.seed, stack)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,10 +18,11 @@ from IPython.core.completer import CompletionContext, SimpleCompletion, context_
 from IPython.core.error import UsageError
 from IPython.core.interactiveshell import InteractiveShell
 
-from jupyter_scale import actions, clusters
+from jupyter_scale import actions, choice, clusters
 from jupyter_scale.cell import Cells
 from jupyter_scale.clusters.preparation import prepare
 from jupyter_scale.command import CELL, OFF, Arguments, complete, help_text, parse
+from jupyter_scale.view.frontend import kernel
 from jupyter_scale.view.watch import Watch, watch
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ class Magics:
         self._shell: Any = shell  # much of IPython is untyped
         self._cells = Cells(shell)
         self._watch: Watch | None = None
+        self._kernel = kernel(shell)
 
     def register(self) -> None:
         """Add the magics, the rewriting of cells and the completion to the shell."""
@@ -85,7 +87,9 @@ class Magics:
             with _one_line():
                 self._follow(arguments.views or WATCHED)
         else:
-            with _one_line():
+            with _one_line(), self._telling():
+                if arguments.command not in ("up", "use"):
+                    self._pick()
                 print(DONE[arguments.command or "status"](arguments))
 
     def cell(self, line: str, cell: str) -> None:
@@ -101,7 +105,9 @@ class Magics:
         if OFF in views:
             self._unwatch("%scale watch off")
             return
-        client = _seen()
+        with self._telling():
+            self._pick()
+            client = _seen()
         self._unwatch("%scale watch has opened it again")
         self._watch = watch(self._shell, client, views)
 
@@ -113,12 +119,38 @@ class Magics:
     def _enter(self, arguments: Arguments) -> None:
         if arguments.local:
             client = None
-        elif arguments.plan:
-            client = _present()
         else:
-            client = _present() or _started()
-            _prepare(client, force=arguments.force)
+            with self._telling():
+                self._pick()
+                client = _present()
+                if not arguments.plan:
+                    client = client or _started()
+                    _prepare(client, force=arguments.force)
         self._cells.enter(arguments, client)
+
+    def _pick(self) -> None:
+        """Use the cluster that was picked in the side panel since the last time."""
+        picked = choice.read(self._kernel)
+        if picked.by != choice.PANEL:
+            return
+        try:
+            name = clusters.use(picked.cluster).name if picked.cluster else "none"
+            print(f"Picked in the side panel: {name}")
+        except clusters.ClusterError as error:
+            print(f"What was picked in the side panel cannot be used: {error}")
+        if not picked.cluster:
+            clusters.leave()
+
+    @contextmanager
+    def _telling(self) -> Iterator[None]:
+        """Let the side panel know what is used afterwards."""
+        try:
+            yield
+        finally:
+            cluster = clusters.current()
+            name = "" if cluster is None else cluster.name
+            with suppress(OSError, ValueError):
+                choice.write(self._kernel, choice.Choice(name))
 
 
 @contextmanager

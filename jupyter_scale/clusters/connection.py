@@ -118,8 +118,10 @@ class Connection:
     workers : int or None
         How many it is to have; None while it adapts.
     adapt : Adapt or None
-    present : int
-        How many it has.
+    present, threads : int
+        How many it has, and their threads.
+    memory, limit : int
+        Bytes that they use, roughly, and may use; no limit is 0.
     scheduler, dashboard, control : str
         Addresses; the last is that of the host.
     certificate, control_certificate : mapping or None
@@ -139,6 +141,9 @@ class Connection:
     workers: int | None = None
     adapt: Adapt | None = None
     present: int = 0
+    threads: int = 0
+    memory: int = 0
+    limit: int = 0
     scheduler: str = ""
     dashboard: str = ""
     control: str = ""

@@ -16,7 +16,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from typing import Any, NoReturn
@@ -47,6 +47,7 @@ SOON = 0.05  # ... while the first worker is awaited
 SELDOM = 5.0  # seconds between questions to the service, when workers are long in coming
 LONG = 30.0  # seconds
 PATIENCE = 30.0  # seconds that closing may take
+STEP = 2**24  # bytes: the file is not written anew for less
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +142,7 @@ class Host:
         self._known = ""  # its identity
         self._answered = self._asked = self._since = time.monotonic()
         self._waits = ""  # what the workers wait for
+        self._has: dict[str, int] = {}  # of which size the workers are
         self._ready = 0.0  # seconds since the epoch
 
     async def run(self) -> int:
@@ -208,20 +210,21 @@ class Host:
 
     async def _now(self) -> dict[str, Any]:
         """Return what is to be said of the size."""
-        words, wanted, adapt = str(self._backend), self._backend.workers, self._backend.adapted
         present = await self._workers()
-        if wanted is not None and present < wanted:
+        backend = self._backend
+        if backend.adapted is not None or present < (backend.workers or 0):
             if await self._hear():
-                await asyncio.to_thread(self._backend.heal)
-            waits = self._waits and f": {self._waits}"
-            words += f" ({present} of {wanted} are here{waits})"
-        elif adapt is not None:
-            if await self._hear():  # whether it has ended
-                await asyncio.to_thread(self._backend.heal)
-            words += f" ({counted(present, 'worker')} now)"
+                await asyncio.to_thread(backend.heal)
         else:
             self._since, self._waits = time.monotonic(), ""
-        return {"words": words, "workers": wanted, "adapt": adapt, "present": present}
+        # read after all waiting: the size may have been changed in the meantime
+        words, wanted, adapt = str(backend), backend.workers, backend.adapted
+        if adapt is not None:
+            words += f" ({counted(present, 'worker')} now)"
+        elif wanted is not None and present < wanted:
+            waits = self._waits and f": {self._waits}"
+            words += f" ({present} of {wanted} are here{waits})"
+        return {"words": words, "workers": wanted, "adapt": adapt, **self._has, "present": present}
 
     async def _hear(self) -> bool:
         """Ask what the workers wait for: the longer that takes, the less often."""
@@ -249,6 +252,7 @@ class Host:
         self._known = self._known or found["id"]
         if found["id"] != self._known:
             raise Ending("its scheduler was started anew, and knows nothing of what it had")
+        self._has = extent(found["workers"].values())
         return len(found["workers"])
 
     async def _check_idle(self) -> None:
@@ -328,6 +332,23 @@ class Host:
         if changed != self._connection and changed.words:
             self._connection = changed
             write(changed)
+
+
+def extent(workers: Collection[Mapping[str, Any]]) -> dict[str, int]:
+    """Return how large workers are together, of what the scheduler says of each.
+
+    Examples
+    --------
+    >>> extent([{"nthreads": 2, "memory_limit": 2**30, "metrics": {"memory": 40_000_000}}])
+    {'present': 1, 'threads': 2, 'memory': 33554432, 'limit': 1073741824}
+    """
+    used = sum(worker.get("metrics", {}).get("memory", 0) for worker in workers)
+    return {
+        "present": len(workers),
+        "threads": sum(worker["nthreads"] for worker in workers),
+        "memory": used // STEP * STEP,
+        "limit": sum(worker["memory_limit"] or 0 for worker in workers),
+    }
 
 
 def _note(done: asyncio.Future[None]) -> None:

@@ -71,7 +71,8 @@ class Local(Backend):
             if name in wanted and nanny.status in (Status.closed, Status.failed):
                 nannies.pop(name, None)
         if set(wanted) - set(nannies):
-            self.cluster.scale(len(wanted))
+            # what `scale` ends with; to call that could undo a change made in this moment
+            self.cluster.loop.add_callback(self.cluster._correct_state)
 
     def scale(self, workers: int) -> None:
         self._size.check(workers)

@@ -46,7 +46,7 @@ from jupyter_scale.clusters.host import INHERITED, Request
 from jupyter_scale.clusters.limits import ClusterError, Size, check_workers, fit_size
 from jupyter_scale.clusters.profiles import Adapt, Profile
 
-__all__ = ["Wish", "close", "connections", "find", "launch", "owner", "tell"]
+__all__ = ["Wish", "begin", "close", "connections", "find", "launch", "notes", "owner", "tell"]
 
 KEPT = 24 * 3600.0  # seconds that the note of an ended cluster stays
 HOST = "import gc; gc.disable(); from jupyter_scale.clusters.host import main; main()"
@@ -87,7 +87,12 @@ def owner() -> Process:
 
 
 def connections() -> list[Connection]:
-    """Return the clusters that run or start, oldest first.
+    """Return the clusters that run or start, oldest first."""
+    return [connection for connection in notes() if connection.alive]
+
+
+def notes() -> list[Connection]:
+    """Return what is known of the clusters of this user, of ended ones why, oldest first.
 
     What has died without a word is noted as that; notes that are a day old are removed.
     """
@@ -101,9 +106,9 @@ def connections() -> list[Connection]:
             connection = connection.over(CLOSED, "its host process was killed")
             write(connection)
             shutil.rmtree(scratch(connection.host), ignore_errors=True)
-        if connection.alive:
+        if connection.alive or time.time() - connection.ended < KEPT:
             found.append(connection)
-        elif time.time() - connection.ended > KEPT:
+        else:
             remove(connection.id)
     return sorted(found, key=lambda connection: connection.created)
 
@@ -158,6 +163,52 @@ def launch(
     ClusterError
         When it did not start; nothing of it stays. The same holds for an interrupt.
     """
+    request, process = _begun(profile, wish, owner, notebook)
+    try:
+        connection = _started(process, request, show)
+    except BaseException:
+        _end(process)
+        remove(request.id)
+        raise
+    _reap(process)
+    return connection
+
+
+def begin(
+    profile: Profile,
+    wish: Wish = Wish(),
+    *,
+    owner: Process | None = None,
+    notebook: str = "",
+) -> Connection:
+    """Start the cluster of a profile and return at once: its file says what becomes of it.
+
+    Parameters
+    ----------
+    profile, wish, owner, notebook
+        As for `launch`.
+
+    Raises
+    ------
+    ClusterError
+        When that is not possible.
+    """
+    request, process = _begun(profile, wish, owner, notebook)
+    path = path_of(request.id)
+    while not path.exists() and process.poll() is None:
+        time.sleep(LOOK)
+    if not path.exists():
+        why = _last_line(path_of(request.id, "log"))
+        remove(request.id)
+        raise ClusterError(f"{profile.name} did not start: {why}")
+    _reap(process)
+    return read(path)
+
+
+def _begun(
+    profile: Profile, wish: Wish, owner: Process | None, notebook: str
+) -> tuple[Request, subprocess.Popen[bytes]]:
+    """Start a host and tell it what is wanted."""
     request = _request(profile, wish, owner, notebook)
     text = request.dumps()
     log = path_of(request.id, "log")
@@ -176,13 +227,11 @@ def launch(
         assert process.stdin is not None
         with suppress(BrokenPipeError), process.stdin:
             process.stdin.write(text.encode())
-        connection = _started(process, request, show)
     except BaseException:
         _end(process)
         remove(request.id)
         raise
-    _reap(process)
-    return connection
+    return request, process
 
 
 def _request(profile: Profile, wish: Wish, owner: Process | None, notebook: str) -> Request:

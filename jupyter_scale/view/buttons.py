@@ -69,16 +69,24 @@ class Buttons:
                     part.close()
         self._box = None
 
+    def label(self) -> None:
+        """Say what a press will do now: others pause and stop, too."""
+        if self._box is None:
+            return
+        self._pause.description = "Resume" if self._control.paused else "Pause"
+        if self._control.stopping:
+            self._stop.description, self._stop.disabled = "Stopping", True
+
     def _toggle(self, _: Any) -> None:
         if self._control.paused:
             self._control.resume()
         else:
             self._control.pause()
-        self._pause.description = "Resume" if self._control.paused else "Pause"
+        self.label()
 
     def _end(self, _: Any) -> None:
         self._control.stop()
-        self._stop.description, self._stop.disabled = "Stopping", True
+        self.label()
 
 
 def _heard_at_once(widget: Any) -> None:

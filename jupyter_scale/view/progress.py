@@ -23,7 +23,8 @@ from uuid import uuid4
 
 from IPython.core.interactiveshell import InteractiveShell
 
-from jupyter_scale.search import Plan, Score, SearchReport
+from jupyter_scale.journal import Journal
+from jupyter_scale.search import Control, Plan, Score, SearchReport
 from jupyter_scale.view.buttons import Buttons
 from jupyter_scale.view.grid import Grid, abridged, said, value
 
@@ -33,6 +34,7 @@ PATIENCE = 1.0  # seconds for which the next update may be due already
 # A cell that searches in a loop shows its last searches, not thousands.
 SHOWN = 10
 ERRORS = 5  # different ones that are shown
+METADATA = "jupyter_scale"
 SOFT = "color:var(--jp-ui-font-color1,inherit)"
 
 
@@ -110,6 +112,25 @@ class Running:
         lines = [f"{count:,} failed: {error}" for error, count in self._errors.most_common(ERRORS)]
         more = len(self._errors) - ERRORS
         return [*lines, f"... and {more} other errors"] if more > 0 else lines
+
+    def facts(self, now: float) -> dict[str, Any]:
+        """Return what a journal says of it."""
+        report, elapsed = self.report, max(0.0, now - self.started)
+        mean, parameters = self._best or (None, {})
+        return {
+            "name": report.name,
+            "cluster": report.where,
+            "cells": report.n_cells,
+            "cells_done": report.cells_done,
+            "fits": report.fits_distinct,
+            "fits_done": report.fits_done,
+            "fits_saved": max(0, report.fits_saved),
+            "seconds": elapsed,
+            "seconds_left": self._left(elapsed) if report.status == "running" else None,
+            "score": mean,
+            "parameters": abridged(parameters),
+            "failures": tuple(self.failures),
+        }
 
     def text(self, now: float) -> str:
         """Return one line for people."""
@@ -236,12 +257,18 @@ class Progress:
     ----------
     shell : InteractiveShell
         Where the cell runs.
+    control : Control, optional
+        Of its searches.
     buttons : Buttons, optional
-        Pause and stop its searches.
+        Pause and stop them.
+    journal : Journal, optional
+        Tells others of them.
     """
 
     shell: InteractiveShell
+    control: Control | None = None
     buttons: Buttons | None = None
+    journal: Journal | None = None
     _reports: list[SearchReport] = field(default_factory=list)
     _running: Running | None = None
     _last: Running | None = None
@@ -295,6 +322,8 @@ class Progress:
             self._running = None
             if self.buttons is not None:
                 self._safely(self.buttons.close)
+            if self.journal is not None:
+                self._safely(self.journal.close)
 
     def _run(self, report: SearchReport) -> Running:
         """Begin to follow a search, or go on with one that comes in rounds."""
@@ -329,10 +358,39 @@ class Progress:
 
     def _publish(self, bundle: dict[str, str]) -> None:
         output, again = self._output or uuid4().hex, self._output is not None
-        self.shell.display_pub.publish(bundle, transient={"display_id": output}, update=again)
+        metadata = self._note(bundle)
+        self.shell.display_pub.publish(
+            bundle, metadata, transient={"display_id": output}, update=again
+        )
         self._output = output
         size = sum(map(len, bundle.values()))
         self._next = time.monotonic() + max(INTERVAL, size / RATE)
+
+    def _note(self, bundle: dict[str, str]) -> dict[str, Any]:
+        """Tell the journal what is shown; return what the output says of itself while it grows.
+
+        By that a front end finds the outputs of a kernel that ended in the middle.
+        """
+        last = self._last
+        if self.journal is None or last is None:
+            return {}
+        status = self._status(last)
+        self.journal.note(
+            status=status,
+            **last.facts(time.monotonic()),
+            html=bundle["text/html"],
+            text=bundle["text/plain"],
+        )
+        if self._running is None or self._running.stopped:
+            return {}
+        return {METADATA: {"search": self.journal.entry.id, "status": status}}
+
+    def _status(self, last: Running) -> str:
+        if last.stopped and last.report.status in ("running", "refitting"):
+            return "interrupted"
+        if last.report.status != "running":
+            return last.report.status
+        return "paused" if self.control is not None and self.control.paused else "running"
 
     def _write(self, report: SearchReport | None, *, refitted: bool) -> None:
         self._next = time.monotonic() + INTERVAL

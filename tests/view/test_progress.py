@@ -6,11 +6,11 @@ import io
 import sys
 from html.parser import HTMLParser
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
-from jupyter_scale.search import Score, SearchReport
+from jupyter_scale.search import Control, Score, SearchReport
 from jupyter_scale.view import progress
 from jupyter_scale.view.progress import INTERVAL, RATE, SHOWN, Progress, Running, duration
 
@@ -23,8 +23,16 @@ class Display:
     def __init__(self) -> None:
         self.sent: list[tuple[dict[str, str], bool]] = []
 
-    def publish(self, data: dict[str, str], *, transient: Any = None, update: bool = False) -> None:
+    def publish(
+        self,
+        data: dict[str, str],
+        metadata: dict[str, Any],
+        *,
+        transient: Any = None,
+        update: bool = False,
+    ) -> None:
         self.sent.append((data, update))
+        self.metadata = metadata
 
     @property
     def last(self) -> str:
@@ -240,6 +248,52 @@ def test_the_bar_never_goes_beyond_its_end(clock: Any) -> None:
     assert 'aria-valuemin="0" aria-valuemax="2" aria-valuenow="2"' in html
     assert "width:100.0%" in html
     assert "width:0.0%" in Running(report(0), clock.now).html(clock.now)
+
+
+def test_a_journal_says_what_is_shown(clock: Any, display: Display) -> None:
+    control, journal = Control(), Noted()
+    recorder = Progress(kernel(display), control, journal=cast(Any, journal))
+    search = report()
+    recorder.planned(plan(), search)
+    clock.now += 1
+    add(search, score(0, 0, 0.25), score(0, 1, 0.75), fits=3)
+    control.pause()
+    recorder.done(2, 3)
+    said = journal.said
+    assert (said["status"], said["score"], said["parameters"]) == ("paused", 0.5, "C=0")
+    assert (said["cells_done"], said["cells"], said["fits_done"]) == (2, 10, 3)
+    assert (said["html"], said["text"]) == (display.html, display.last)
+    assert display.metadata == {"jupyter_scale": {"search": "4f1c", "status": "paused"}}
+    search.status = "stopped"
+    recorder.finished(search)
+    recorder.close()
+    assert journal.said["status"] == "stopped"
+    assert journal.closed
+    assert display.metadata == {}, "a saved notebook has no traces of it"
+
+
+def test_a_cell_that_ends_without_a_word_leaves_no_running_search(
+    clock: Any, display: Display
+) -> None:
+    journal = Noted()
+    recorder = Progress(kernel(display), journal=cast(Any, journal))
+    recorder.planned(plan(), report())
+    recorder.close()
+    assert journal.said["status"] == "interrupted"
+    assert display.metadata == {}
+
+
+class Noted:
+    """A journal that keeps what it is told."""
+
+    entry = SimpleNamespace(id="4f1c")
+    closed = False
+
+    def note(self, **said: Any) -> None:
+        self.said = said
+
+    def close(self) -> None:
+        self.closed = True
 
 
 @pytest.mark.parametrize("passed", [0.0, -5.0, 1e9])

@@ -1,0 +1,104 @@
+"""What is told of clusters and searches: plain dictionaries, without keys to anything."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from importlib.util import find_spec
+from typing import Any
+from urllib.parse import urlsplit
+
+from jupyter_scale.clusters import Connection, Profile, default, profiles
+from jupyter_scale.clusters.limits import ClusterError
+from jupyter_scale.journal import Entry
+
+__all__ = ["cluster", "profiled", "search"]
+
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+
+def cluster(connection: Connection) -> dict[str, Any]:
+    """Return what is told of a cluster."""
+    return {
+        "id": connection.id,
+        "profile": connection.profile,
+        "state": connection.state,
+        "words": connection.words,
+        "notebook": connection.notebook,
+        "created": connection.created,
+        "ended": connection.ended,
+        "workers": connection.workers,
+        "adapt": connection.adapt and asdict(connection.adapt),
+        "present": connection.present,
+        "threads": connection.threads,
+        "memory": connection.memory,
+        "limit": connection.limit,
+        "dashboard": proxied(connection.dashboard),
+        "address": connection.scheduler,
+        "here": connection.host.here,
+    }
+
+
+def proxied(dashboard: str) -> str:
+    """Return where the Jupyter server passes a dashboard of this machine on, or nothing.
+
+    Examples
+    --------
+    >>> proxied("http://127.0.0.1:8787/status")
+    'proxy/8787'
+    >>> proxied("https://gateway.example/clusters/1/status")
+    ''
+    """
+    parts = urlsplit(dashboard)
+    if parts.hostname not in LOOPBACK or parts.port is None:
+        return ""
+    if find_spec("jupyter_server_proxy") is None:
+        return ""
+    return f"proxy/{parts.port}"
+
+
+def search(entry: Entry, notebooks: Mapping[str, str]) -> dict[str, Any]:
+    """Return what is told of a cell's search.
+
+    Parameters
+    ----------
+    entry : Entry
+    notebooks : mapping of str to str
+        Paths by kernel: a notebook may have been renamed since.
+    """
+    names = (
+        "id", "name", "status", "kernel", "cell", "cluster", "started", "updated", "cells",
+        "cells_done", "fits", "fits_done", "fits_saved", "seconds", "seconds_left",
+    )  # fmt: skip
+    best = None
+    if entry.score is not None:
+        best = {"score": entry.score, "parameters": entry.parameters}
+    return {
+        **{name: getattr(entry, name) for name in names},
+        "notebook": notebooks.get(entry.kernel, ""),
+        "best": best,
+        "failures": list(entry.failures),
+    }
+
+
+def profiled() -> dict[str, Any]:
+    """Return what can be started, or what is wrong with the configuration."""
+    try:
+        known, chosen = profiles(), default()
+    except ClusterError as error:
+        return {"default": "", "profiles": [], "error": str(error)}
+    return {"default": chosen, "profiles": list(map(_profile, known.values())), "error": ""}
+
+
+def _profile(profile: Profile) -> dict[str, Any]:
+    return {
+        "name": profile.name,
+        "kind": profile.address or str(profile.factory),
+        "size": profile.size or ("1 worker a CPU" if profile.local else ""),
+        "origin": profile.origin,
+        "missing": profile.missing,
+        "local": profile.local,
+        "tested": profile.tested,
+        "workers": profile.workers,
+        "adapt": profile.adapt and asdict(profile.adapt),
+    }
