@@ -221,6 +221,8 @@ def use(name: str) -> Cluster:
     """
     with _lock:
         connection = registry.find(name)
+        if connection is not None and not connection.scheduler:
+            raise ClusterError(f"{connection.id} is not there yet: {connection.words}")
         if connection is not None:
             return _enter(Cluster(connection.scheduler, connection))
         if ADDRESS.match(name):

@@ -53,6 +53,8 @@ STARTED = body(
     {
         "profile": {"type": "string", "maxLength": 100},
         "workers": {**WORKERS, "minimum": 1},
+        "threads": {**WORKERS, "minimum": 1},
+        "memory": {"type": "string", "maxLength": 20},
         "adapt": ADAPT,
         "notebook": {"type": "string", "maxLength": 4000},
     },
@@ -255,7 +257,7 @@ def _start(asked: dict[str, Any]) -> dict[str, Any]:
     profile = clusters.profile(asked["profile"])
     if profile.address:
         raise Refused(f"{profile.address} runs already: use it as it is")
-    wish = Wish(asked.get("workers"), adapt=between)
+    wish = Wish(asked.get("workers"), asked.get("threads"), asked.get("memory"), between)
     started = registry.begin(
         profile, wish, owner=Process.this(), notebook=asked.get("notebook", "")
     )
