@@ -1,8 +1,8 @@
 """Hatchling's build hook: the side panel's bundle, from `labextension/` into the Python package.
 
 Nothing is built when the bundle is that of these very sources, by their hash: so an sdist and a
-second install need no Node.js. Otherwise everything is built anew, for production, from the versions
-of package-lock.json. Node.js is the machine's, or else it comes as a wheel for the time of the build.
+second install need no Node.js. Otherwise all is built anew, for production, from the versions of
+package-lock.json. Node.js is the machine's, or else comes as a wheel for the time of the build.
 """
 
 from __future__ import annotations

@@ -1,8 +1,131 @@
-import type { JupyterFrontEndPlugin } from '@jupyterlab/application';
+import {
+  ILayoutRestorer,
+  type JupyterFrontEnd,
+  type JupyterFrontEndPlugin
+} from '@jupyterlab/application';
+import { ICommandPalette, IToolbarWidgetRegistry } from '@jupyterlab/apputils';
+import { ILauncher } from '@jupyterlab/launcher';
+import { INotebookTracker, type NotebookPanel } from '@jupyterlab/notebook';
+import { ISettingRegistry } from '@jupyterlab/settingregistry';
+import { ITranslator, nullTranslator } from '@jupyterlab/translation';
 
-const plugin: JupyterFrontEndPlugin<void> = {
-  id: 'jupyter-scale:panel',
+import { Badge } from './badge';
+import { Choices } from './choices';
+import { Clusters } from './clusters';
+import { addCommands, COMMANDS } from './commands';
+import type { IContext } from './context';
+import { Dashboards } from './dashboards';
+import { Feed } from './feed';
+import { goTo, Notebooks } from './notebooks';
+import { Outputs } from './outputs';
+import { Panel } from './panel';
+import { Requests } from './requests';
+import { Searches } from './searches';
+import { IScale } from './tokens';
+
+const PLUGIN = 'jupyter-scale:panel';
+
+const plugin: JupyterFrontEndPlugin<IScale> = {
+  id: PLUGIN,
+  description: 'Clusters and searches of jupyter_scale, live in a side panel.',
   autoStart: true,
-  activate: () => undefined
+  provides: IScale,
+  requires: [INotebookTracker],
+  optional: [
+    ITranslator,
+    ISettingRegistry,
+    ICommandPalette,
+    ILauncher,
+    ILayoutRestorer,
+    IToolbarWidgetRegistry
+  ],
+  activate
 };
+
+function activate(
+  app: JupyterFrontEnd,
+  tracker: INotebookTracker,
+  translator: ITranslator | null,
+  registry: ISettingRegistry | null,
+  palette: ICommandPalette | null,
+  launcher: ILauncher | null,
+  restorer: ILayoutRestorer | null,
+  toolbars: IToolbarWidgetRegistry | null
+): IScale {
+  translator ??= nullTranslator;
+  const trans = translator.load('jupyter_scale');
+  const { serverSettings } = app.serviceManager;
+  const requests = new Requests(serverSettings);
+  const feed = new Feed(serverSettings);
+  const notebooks = new Notebooks(tracker);
+  const context: IContext = {
+    choices: new Choices(requests, feed),
+    clusters: new Clusters(requests, feed),
+    dashboards: new Dashboards(app),
+    notebooks,
+    searches: new Searches(requests, feed),
+    trans,
+    goToCell: async (path, cell) => {
+      const open =
+        notebooks.at(path) ??
+        ((await app.commands.execute('docmanager:open', {
+          path
+        })) as NotebookPanel);
+      await open.revealed;
+      app.shell.activateById(open.id);
+      if (!goTo(open, cell)) {
+        throw new Error(
+          trans.__('The cell is not in %1 any more: it was deleted.', path)
+        );
+      }
+    }
+  };
+  const { choices, clusters, searches } = context;
+
+  const outputs = new Outputs(searches, () => notebooks.cells());
+  notebooks.changed.connect(() => outputs.update());
+
+  const panel = new Panel(context, translator);
+  restorer?.add(panel, panel.id);
+  const place = async (): Promise<void> => {
+    // the settings of a user may be broken: then the defaults hold
+    const settings = await registry?.load(PLUGIN).catch(() => null);
+    const side = (): string =>
+      settings?.composite['side'] === 'right' ? 'right' : 'left';
+    app.shell.add(panel, side(), { rank: 850, type: 'Scale' });
+    settings?.changed.connect(() =>
+      app.shell.add(panel, side(), { rank: 850, type: 'Scale' })
+    );
+  };
+  void place();
+
+  addCommands(app, context, panel);
+  for (const command of Object.values(COMMANDS)) {
+    palette?.addItem({ command, category: trans.__('Scale') });
+  }
+  launcher?.add({
+    command: COMMANDS.open,
+    category: trans.__('Other'),
+    rank: 10
+  });
+  toolbars?.addFactory<NotebookPanel>('Notebook', 'scale', notebook => {
+    const open = (): void => void app.commands.execute(COMMANDS.open);
+    return new Badge(notebook, context, open);
+  });
+
+  return {
+    get clusters() {
+      return clusters.items;
+    },
+    get searches() {
+      return searches.items;
+    },
+    clustersChanged: clusters.changed,
+    searchesChanged: searches.changed,
+    chosen: kernel => choices.of(kernel)
+  };
+}
+
+export { IScale } from './tokens';
+export type { IAdapt, ICluster, ISearch } from './states';
 export default plugin;

@@ -1,0 +1,84 @@
+import type { JupyterFrontEnd } from '@jupyterlab/application';
+import { showErrorMessage } from '@jupyterlab/apputils';
+
+import type { IContext } from './context';
+import { scaleIcon } from './icon';
+import { kernelOf } from './notebooks';
+import type { Panel } from './panel';
+import { type Action, alive, type ISearch } from './states';
+
+export const COMMANDS = {
+  open: 'jupyter-scale:open-panel',
+  start: 'jupyter-scale:start-cluster',
+  pause: 'jupyter-scale:pause-search',
+  resume: 'jupyter-scale:resume-search',
+  stop: 'jupyter-scale:stop-search'
+} as const;
+
+/** What can be done from the palette, and by shortcuts. */
+export function addCommands(
+  app: JupyterFrontEnd,
+  context: IContext,
+  panel: Panel
+): void {
+  const { clusters, notebooks, searches, trans } = context;
+  const { commands } = app;
+  const attempt = async (title: string, action: Promise<void>): Promise<void> =>
+    action.catch((error: Error) => showErrorMessage(title, error.message));
+  /** The search that runs in the notebook in front. */
+  const current = (): ISearch | undefined => {
+    const kernel = kernelOf(notebooks.current);
+    return searches.items.find(
+      search => search.kernel === kernel && alive(search.status)
+    );
+  };
+
+  commands.addCommand(COMMANDS.open, {
+    label: trans.__('Scale: Clusters and Searches'),
+    caption: trans.__('Open the panel of clusters and searches'),
+    icon: scaleIcon,
+    execute: () => app.shell.activateById(panel.id)
+  });
+  commands.addCommand(COMMANDS.start, {
+    label: trans.__('Start the Default Cluster'),
+    caption: trans.__('Start a cluster from the default profile'),
+    icon: args => (args['isPalette'] ? undefined : scaleIcon),
+    isEnabled: () => clusters.ready,
+    execute: () => {
+      app.shell.activateById(panel.id);
+      const path = notebooks.current?.context.path ?? '';
+      const start = clusters.start(clusters.profiles.default, null, path);
+      return attempt(trans.__('No cluster was started'), start);
+    }
+  });
+  const act = (
+    command: string,
+    action: Action,
+    label: string,
+    statuses: ISearch['status'][]
+  ): void => {
+    commands.addCommand(command, {
+      label,
+      isEnabled: () => statuses.includes(current()?.status ?? 'done'),
+      execute: () => {
+        const search = current();
+        return search && attempt(label, searches.act(search.id, action));
+      }
+    });
+  };
+  act(COMMANDS.pause, 'pause', trans.__('Pause the Search of This Notebook'), [
+    'running'
+  ]);
+  act(
+    COMMANDS.resume,
+    'resume',
+    trans.__('Resume the Search of This Notebook'),
+    ['paused']
+  );
+  act(COMMANDS.stop, 'stop', trans.__('Stop the Search of This Notebook'), [
+    'running',
+    'paused',
+    'refitting'
+  ]);
+  searches.changed.connect(() => commands.notifyCommandChanged());
+}

@@ -1,0 +1,74 @@
+import * as React from 'react';
+
+import type { IContext } from './context';
+import { plots } from './dashboards';
+import { useAction, useSignals } from './hooks';
+import { kernelOf } from './notebooks';
+import { Answer, Button, Hint } from './parts';
+
+/** Dask's own plots of a cluster, as tabs. */
+export function DiagnosticSection({
+  context
+}: {
+  context: IContext;
+}): JSX.Element {
+  const { choices, clusters, dashboards, notebooks, trans } = context;
+  useSignals(clusters.changed, choices.changed, notebooks.changed);
+  const [answer, busy, act] = useAction();
+  const [picked, setPicked] = React.useState('');
+  const { running } = clusters;
+  const chosen = choices.of(kernelOf(notebooks.current));
+  const find = (id: string) => running.find(one => one.id === id);
+  const cluster = find(picked) ?? find(chosen) ?? running[0];
+  if (!cluster) {
+    return (
+      <Hint>
+        {trans.__(
+          'No cluster runs. Start one above: Dask’s plots of it open from here.'
+        )}
+      </Hint>
+    );
+  }
+  return (
+    <>
+      <label className="jps-Field jps-mod-wide">
+        <span>{trans.__('Cluster')}</span>
+        <select
+          className="jps-Input"
+          value={cluster.id}
+          onChange={event => setPicked(event.target.value)}
+        >
+          {running.map(one => (
+            <option key={one.id} value={one.id}>
+              {one.id}
+            </option>
+          ))}
+        </select>
+      </label>
+      {cluster.dashboard ? (
+        <div className="jps-Row" role="group" aria-label={trans.__('Plots')}>
+          {plots(trans).map(plot => (
+            <Button
+              key={plot.route}
+              disabled={busy}
+              label={trans.__('%1 of %2, in a tab', plot.label, cluster.id)}
+              onClick={() => act(() => dashboards.open(cluster, plot))}
+            >
+              {plot.label}
+            </Button>
+          ))}
+        </div>
+      ) : (
+        <Hint>
+          {trans.__(
+            'This server cannot pass on a dashboard of %1: it has none on this machine, or a package is missing. In a terminal of the server:',
+            cluster.id
+          )}{' '}
+          <code>pip install jupyter-server-proxy bokeh</code>.{' '}
+          {trans.__('Meanwhile, in a notebook:')} <code>%scale watch</code>
+        </Hint>
+      )}
+      <Answer answer={answer} />
+    </>
+  );
+}

@@ -1,0 +1,179 @@
+import type { CodeCell, ICodeCellModel } from '@jupyterlab/cells';
+import {
+  type INotebookTracker,
+  NotebookActions,
+  type NotebookPanel
+} from '@jupyterlab/notebook';
+import type { IDisposable } from '@lumino/disposable';
+import { type ISignal, Signal } from '@lumino/signaling';
+
+import { type ICell, type INote, noted } from './outputs';
+
+type NotebookOutput = ReturnType<ICodeCellModel['outputs']['toJSON']>[number];
+
+/** The open notebooks: which is in front, their kernels, their cells. */
+export class Notebooks implements IDisposable {
+  constructor(private readonly _tracker: INotebookTracker) {
+    _tracker.currentChanged.connect(this._emit, this);
+    _tracker.widgetAdded.connect((_, panel) => this._watch(panel));
+    _tracker.forEach(panel => this._watch(panel));
+  }
+
+  /** Emitted when the notebook in front, a kernel, or what is open has changed. */
+  get changed(): ISignal<this, void> {
+    return this._changed;
+  }
+
+  get current(): NotebookPanel | null {
+    const { currentWidget } = this._tracker;
+    return currentWidget?.isDisposed ? null : currentWidget;
+  }
+
+  get isDisposed(): boolean {
+    return this._isDisposed;
+  }
+
+  dispose(): void {
+    this._isDisposed = true;
+    Signal.clearData(this);
+  }
+
+  /** The notebook that is open at this path. */
+  at(path: string): NotebookPanel | undefined {
+    return this._tracker.find(panel => panel.context.path === path);
+  }
+
+  /** The notebook whose kernel this is. */
+  of(kernel: string): NotebookPanel | undefined {
+    return this._tracker.find(panel => kernelOf(panel) === kernel);
+  }
+
+  /** All code cells. */
+  *cells(): Iterable<ICell> {
+    const panels: NotebookPanel[] = [];
+    this._tracker.forEach(panel => panels.push(panel));
+    for (const panel of panels) {
+      for (const cell of panel.content.widgets) {
+        if (cell.model.type === 'code') {
+          yield new ShownCell(kernelOf(panel), cell as CodeCell);
+        }
+      }
+    }
+  }
+
+  private _watch(panel: NotebookPanel): void {
+    panel.sessionContext.kernelChanged.connect(this._emit, this);
+    panel.sessionContext.sessionChanged.connect(this._emit, this);
+    panel.context.pathChanged.connect(this._emit, this);
+    panel.disposed.connect(this._emit, this);
+    void Promise.all([panel.context.ready, panel.revealed]).then(() =>
+      this._emit()
+    );
+    this._emit();
+  }
+
+  private _emit(): void {
+    if (!this._isDisposed) {
+      this._changed.emit();
+    }
+  }
+
+  private readonly _changed = new Signal<this, void>(this);
+  private _isDisposed = false;
+}
+
+/** The id of a notebook's kernel, or nothing. */
+export function kernelOf(panel: NotebookPanel | null | undefined): string {
+  return panel?.sessionContext.session?.kernel?.id ?? '';
+}
+
+/** The name of a notebook's file. */
+export function nameOf(panel: NotebookPanel): string {
+  return panel.context.path.split('/').pop() ?? '';
+}
+
+/** Put a code cell below the active one, and go there. */
+export function insert(panel: NotebookPanel, source: string): void {
+  const notebook = panel.content;
+  NotebookActions.insertBelow(notebook);
+  const cell = notebook.activeCell;
+  if (cell) {
+    if (cell.model.type !== 'code') {
+      NotebookActions.changeCellType(notebook, 'code');
+    }
+    notebook.activeCell?.model.sharedModel.setSource(source);
+    reveal(panel, notebook.activeCellIndex);
+  }
+}
+
+/** Go to a cell; returns whether it is there. */
+export function goTo(panel: NotebookPanel, id: string): boolean {
+  const index = panel.content.widgets.findIndex(cell => cell.model.id === id);
+  if (index < 0) {
+    return false;
+  }
+  reveal(panel, index);
+  return true;
+}
+
+function reveal(panel: NotebookPanel, index: number): void {
+  const notebook = panel.content;
+  notebook.activeCellIndex = index;
+  notebook.deselectAll();
+  const cell = notebook.widgets[index];
+  if (cell) {
+    void notebook.scrollToCell(cell, 'start').catch(() => undefined);
+  }
+  notebook.activate();
+}
+
+class ShownCell implements ICell {
+  constructor(
+    readonly kernel: string,
+    private readonly _cell: CodeCell
+  ) {
+    this._model = _cell.model;
+  }
+
+  get id(): string {
+    return this._model.id;
+  }
+
+  get connected(): boolean {
+    // neither the area of a cell that was never in sight, nor its future, need be there
+    const area = this._cell.outputArea as CodeCell['outputArea'] | undefined;
+    const future = area?.future as CodeCell['outputArea']['future'] | undefined;
+    return future !== undefined && future !== null && !future.isDisposed;
+  }
+
+  get trusted(): boolean {
+    return this._model.trusted;
+  }
+
+  get notes(): INote[] {
+    const { outputs } = this._model;
+    return Array.from({ length: outputs.length }, (_, i) =>
+      noted(outputs.get(i))
+    ).filter(note => note !== undefined);
+  }
+
+  get outputs(): NotebookOutput[] {
+    return this._model.outputs.toJSON();
+  }
+
+  show(outputs: NotebookOutput[]): void {
+    const model = this._model.outputs;
+    const [first] = outputs;
+    if (!this._model.trusted) {
+      model.clear();
+      this._model.trusted = true;
+    }
+    if (outputs.length === 1 && model.length === 1 && first) {
+      model.set(0, first); // in place: nothing jumps
+    } else {
+      model.fromJSON(outputs);
+    }
+  }
+
+  private readonly _model: ICodeCellModel;
+}

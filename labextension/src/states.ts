@@ -1,0 +1,115 @@
+// What the server tells: the shapes of its answers and events.
+// Times are seconds since the epoch, durations seconds, sizes bytes.
+
+/** Between how many workers a cluster follows its work. */
+export interface IAdapt {
+  readonly minimum: number;
+  readonly maximum: number;
+}
+
+/** A kind of cluster that can be started. */
+export interface IProfile {
+  readonly name: string;
+  /** Its class, or the address of one that runs already. */
+  readonly kind: string;
+  readonly size: string;
+  /** The file that it comes from. */
+  readonly origin: string;
+  /** The command that installs what it needs, or nothing. */
+  readonly missing: string;
+  readonly local: boolean;
+  readonly tested: boolean;
+  readonly workers: number | null;
+  readonly adapt: IAdapt | null;
+}
+
+/** All that can be started, or what is wrong with their configuration. */
+export interface IProfiles {
+  readonly default: string;
+  readonly profiles: readonly IProfile[];
+  readonly error: string;
+}
+
+export interface ICluster {
+  readonly id: string;
+  readonly profile: string;
+  readonly state: 'starting' | 'running' | 'closed' | 'failed';
+  /** Its size, what it waits for, or why it ended. */
+  readonly words: string;
+  /** The path of the notebook that started it, or nothing. */
+  readonly notebook: string;
+  readonly created: number;
+  /** Zero while it runs. */
+  readonly ended: number;
+  /** How many it is to have; null while it adapts. */
+  readonly workers: number | null;
+  readonly adapt: IAdapt | null;
+  /** Workers that are there now. */
+  readonly present: number;
+  readonly threads: number;
+  readonly memory: number;
+  /** Of all workers; zero when unknown. */
+  readonly limit: number;
+  /** Below the server's base address, or nothing. */
+  readonly dashboard: string;
+  readonly address: string;
+  /** Whether its process is on this machine. */
+  readonly here: boolean;
+}
+
+export interface ISearch {
+  readonly id: string;
+  readonly name: string;
+  readonly status:
+    | 'running'
+    | 'paused'
+    | 'refitting'
+    | 'done'
+    | 'failed'
+    | 'interrupted'
+    | 'stopped';
+  /** The path of its notebook, or nothing. */
+  readonly notebook: string;
+  readonly kernel: string;
+  readonly cell: string;
+  readonly cluster: string;
+  readonly started: number;
+  readonly updated: number;
+  readonly cells: number;
+  readonly cells_done: number;
+  readonly fits: number;
+  readonly fits_done: number;
+  readonly fits_saved: number;
+  readonly seconds: number;
+  readonly seconds_left: number | null;
+  readonly best: { readonly score: number; readonly parameters: string } | null;
+  readonly failures: readonly string[];
+}
+
+/** What a search's cell shows now. */
+export interface IShown {
+  readonly search: ISearch;
+  /** Made and escaped by the server. */
+  readonly html: string;
+  readonly text: string;
+}
+
+/** The cluster that a kernel is to use; `id` is the kernel's. */
+export interface IChoice {
+  readonly id: string;
+  readonly cluster: string;
+}
+
+export type Action = 'stop' | 'pause' | 'resume';
+
+/** What has changed of one kind. */
+export interface IChange {
+  readonly kind: string;
+  readonly changed: readonly { readonly id: string }[];
+  readonly removed: readonly string[];
+}
+
+/** Whether a search with this status still goes on. */
+export function alive(status: string): boolean {
+  return ['running', 'paused', 'refitting'].includes(status);
+}

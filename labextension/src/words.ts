@@ -1,0 +1,62 @@
+import type { TranslationBundle } from '@jupyterlab/translation';
+
+import { alive, type ISearch } from './states';
+
+/** A size in bytes, for people. */
+export function bytes(size: number): string {
+  const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
+  let unit = 0;
+  while (size >= 1024 && unit < units.length - 1) {
+    size /= 1024;
+    unit += 1;
+  }
+  return `${size.toFixed(unit && size < 10 ? 1 : 0)} ${units[unit]}`;
+}
+
+/** A duration in seconds, for people. */
+export function duration(seconds: number): string {
+  const whole = Math.round(seconds);
+  const [hours, minutes] = [Math.floor(whole / 3600), Math.floor(whole / 60)];
+  if (hours) {
+    return `${hours} h ${minutes % 60} min`;
+  }
+  return minutes ? `${minutes} min ${whole % 60} s` : `${whole} s`;
+}
+
+/** A score, as short as it can be read. */
+export function score(value: number): string {
+  return Math.abs(value) >= 1e5 || (value && Math.abs(value) < 1e-3)
+    ? value.toExponential(2)
+    : String(Number(value.toFixed(4)));
+}
+
+/** What a search's status means. */
+export function status(search: ISearch, trans: TranslationBundle): string {
+  switch (search.status) {
+    case 'running':
+      return trans.__('running');
+    case 'paused':
+      return trans.__('paused');
+    case 'refitting':
+      return trans.__('refitting the best');
+    case 'done':
+      return trans.__('done');
+    case 'failed':
+      return trans.__('failed');
+    case 'interrupted':
+      return trans.__('interrupted');
+    case 'stopped':
+      return trans.__('stopped');
+  }
+}
+
+/** How long a search will take, or took. */
+export function time(search: ISearch, trans: TranslationBundle): string {
+  const so = duration(search.seconds);
+  if (!alive(search.status)) {
+    return trans.__('after %1', so);
+  }
+  return search.seconds_left === null
+    ? trans.__('%1 so far', so)
+    : trans.__('%1 so far, about %2 left', so, duration(search.seconds_left));
+}
