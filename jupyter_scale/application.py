@@ -19,8 +19,8 @@ __all__ = ["main"]
 
 MAGIC, HERE = "%scale", "jupyter scale"
 ALIASES = {"scale": "to"}
-ONLY_IN_CELLS = ("use", "watch", CELL)
-IN_NOTEBOOKS = ("%%scale", "  %scale use", "  %scale  ", "  %scale watch")
+ONLY_IN_CELLS = ("use", "watch", "dashboard", CELL)
+IN_NOTEBOOKS = ("%%scale", "  %scale use", "  %scale  ", "  %scale watch", "  %scale dashboard")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -69,7 +69,12 @@ DONE = {**actions.DONE, "up": _up}
 def _here(text: str) -> str:
     """Return a text with this command in place of the magic, without what is for notebooks only."""
     lines = [line for line in text.split("\n") if not any(word in line for word in IN_NOTEBOOKS)]
-    return "\n".join(lines).replace(MAGIC, HERE).replace("| use ", "").replace("| watch ", "")
+    return (
+        "\n".join(lines)
+        .replace(MAGIC, HERE)
+        .replace("| use ", "")
+        .replace("| watch | dashboard ", "")
+    )
 
 
 if __name__ == "__main__":

@@ -25,6 +25,17 @@ CELL = "cell"
 VIEWS = ("tasks", "workers", "memory", "graph", "log")
 """What `%scale watch` can show."""
 OFF = "off"
+PLOTS = {
+    "status": "status",
+    "tasks": "individual-task-stream",
+    "progress": "individual-progress",
+    "graph": "individual-graph",
+    "workers": "workers",
+    "memory": "individual-workers-memory",
+    "cpu": "individual-workers-cpu-timeseries",
+    "profile": "individual-profile",
+}
+"""What `%scale dashboard` can show: pages of Dask's own dashboard by name."""
 
 _LINE_EPILOG = """\
 examples:
@@ -38,6 +49,7 @@ examples:
   %scale to 4                    have 4 workers from now on
   %scale down                    close it
   %scale watch                   see its tasks and workers, live, whatever cell runs
+  %scale dashboard               Dask's own plots
   %scale manifest k8s            the profile k8s as Kubernetes reads it
   %%scale                        first line of a cell: run the cell merged
   %%scale --plan                 show what would be fitted, fit nothing
@@ -79,6 +91,11 @@ examples:
   %scale watch workers memory    these two only
   %scale watch off               leave what it shows now, and follow no more
 """
+_DASHBOARD_EPILOG = """\
+examples:
+  %scale dashboard               the whole page
+  %scale dashboard tasks         the task stream
+"""
 _MANIFEST_EPILOG = """\
 examples:
   %scale manifest k8s
@@ -118,6 +135,7 @@ class Arguments(argparse.Namespace):
     local: bool = False
     force: bool = False
     views: list[str] | None = None
+    plot: str = "status"
 
 
 class _Parser(argparse.ArgumentParser):
@@ -171,7 +189,8 @@ def _new(prog: str, description: str, epilog: str | None = None) -> _Parser:
 def _build() -> dict[str, _Parser]:
     line = _new("%scale", "Run plain scikit-learn on a Dask cluster.", _LINE_EPILOG)
     line.usage = (
-        "%%scale [up | list | use | to | adapt | down | watch | profiles | manifest | help] [-h]"
+        "%%scale [up | list | use | to | adapt | down | watch | dashboard | profiles | manifest "
+        "| help] [-h]"
     )
     to = _new("%scale to", "Have this many workers from now on, also when some are lost.")
     to.add_argument("number", type=_whole, metavar="N", help="workers")
@@ -193,6 +212,7 @@ def _build() -> dict[str, _Parser]:
         "adapt": adapt,
         "down": _build_down(),
         "watch": _build_watch(),
+        "dashboard": _build_dashboard(),
         "profiles": _new(
             "%scale profiles", "Show the clusters that can be started by name.", _PROFILES_EPILOG
         ),
@@ -270,6 +290,19 @@ def _build_watch() -> _Parser:
     )
     watch.add_argument("views", nargs="*", type=_view, metavar="VIEW", help="what is shown; or off")
     return watch
+
+
+def _build_dashboard() -> _Parser:
+    dashboard = _new(
+        "%scale dashboard",
+        "Show Dask's own plots of the cluster in this cell's output, through the Jupyter server:\n"
+        "who is logged in there sees them. Elsewhere it is a link.",
+        _DASHBOARD_EPILOG,
+    )
+    dashboard.add_argument(
+        "plot", nargs="?", choices=PLOTS, default="status", metavar="PLOT", help=", ".join(PLOTS)
+    )
+    return dashboard
 
 
 def _build_cell() -> _Parser:
@@ -398,7 +431,8 @@ def _hint(prog: str, word: str) -> str:
 
 def _words(parser: argparse.ArgumentParser) -> list[str]:
     words = [name for action in _options(parser) for name in action.option_strings]
-    return [*words, *VIEWS, OFF] if parser.prog == "%scale watch" else words
+    more = {"%scale watch": (*VIEWS, OFF), "%scale dashboard": PLOTS}.get(parser.prog, ())
+    return [*words, *more]
 
 
 def complete(line: str, *, cell: bool = False) -> tuple[str, list[str]]:
@@ -436,6 +470,8 @@ def complete(line: str, *, cell: bool = False) -> tuple[str, list[str]]:
         ]
         if not cell and not before:
             words = _COMMANDS + words
+        elif command == "dashboard":
+            words = [plot for plot in PLOTS if plot not in before] + words
         elif command == "watch":
             words = [view for view in (*VIEWS, OFF) if view not in before] + words
         elif any(action.dest == "name" for action in _options(parser)):

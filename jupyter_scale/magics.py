@@ -22,6 +22,7 @@ from jupyter_scale import actions, choice, clusters
 from jupyter_scale.cell import Cells
 from jupyter_scale.clusters.preparation import prepare
 from jupyter_scale.command import CELL, OFF, Arguments, complete, help_text, parse
+from jupyter_scale.view.dashboard import dashboard
 from jupyter_scale.view.frontend import kernel
 from jupyter_scale.view.watch import Watch, watch
 
@@ -86,6 +87,10 @@ class Magics:
         elif arguments.command == "watch":
             with _one_line():
                 self._follow(arguments.views or WATCHED)
+        elif arguments.command == "dashboard":
+            with _one_line(), self._telling():
+                self._pick()
+                self._plot(arguments.plot)
         else:
             with _one_line(), self._telling():
                 if arguments.command not in ("up", "use"):
@@ -110,6 +115,17 @@ class Magics:
             client = _seen()
         self._unwatch("%scale watch has opened it again")
         self._watch = watch(self._shell, client, views)
+
+    def _plot(self, plot: str) -> None:
+        """Show one of Dask's own plots."""
+        client = _seen()
+        cluster = clusters.current()
+        ours = cluster is not None and cluster.client is client
+        link = cluster.state().dashboard if cluster and ours else client.dashboard_link
+        name = cluster.name if cluster and ours else client.scheduler_info()["address"]
+        if not link:
+            raise clusters.ClusterError(f"{name} has no dashboard (yet); %scale watch shows it.")
+        dashboard(self._shell, name, link, plot)
 
     def _unwatch(self, why: str) -> None:
         if self._watch is not None:

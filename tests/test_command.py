@@ -3,7 +3,8 @@ from IPython.core.error import UsageError
 
 from jupyter_scale.command import complete, help_text, parse
 
-COMMANDS = ["up", "list", "use", "to", "adapt", "down", "watch", "profiles", "manifest", "help"]
+COMMANDS = ["up", "list", "use", "to", "adapt", "down", "watch", "dashboard"]
+COMMANDS += ["profiles", "manifest", "help"]
 
 
 def test_a_cell_line_gives_typed_values() -> None:

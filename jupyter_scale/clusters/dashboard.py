@@ -1,4 +1,4 @@
-"""Dask's dashboard, added to a scheduler of this process when the workers are there already.
+"""Dask's dashboard: added to a scheduler when the workers are there already, and reached.
 
 What draws it takes a second to import, which the first worker need not wait for.
 """
@@ -8,8 +8,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from importlib.util import find_spec
 from typing import Any
+from urllib.parse import urlsplit
 
-__all__ = ["LATER", "add", "can_wait"]
+__all__ = ["LATER", "add", "can_wait", "proxied"]
+
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 LATER = {"dashboard": False}
 """Options of a scheduler that gets its dashboard from `add`: until then it has the address only."""
@@ -41,3 +44,21 @@ def add(cluster: Any, prefix: str = "/") -> None:
         )
 
     cluster.sync(connect)
+
+
+def proxied(dashboard: str) -> str:
+    """Return where the Jupyter server passes a dashboard of this machine on, or nothing.
+
+    Examples
+    --------
+    >>> proxied("http://127.0.0.1:8787/status")
+    'proxy/8787'
+    >>> proxied("https://gateway.example/clusters/1/status")
+    ''
+    """
+    parts = urlsplit(dashboard)
+    if parts.hostname not in LOOPBACK or parts.port is None:
+        return ""
+    if find_spec("jupyter_server_proxy") is None:
+        return ""
+    return f"proxy/{parts.port}"

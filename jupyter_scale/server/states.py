@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict
-from importlib.util import find_spec
 from typing import Any
-from urllib.parse import urlsplit
 
 from jupyter_scale.clusters import Connection, Profile, default, profiles
+from jupyter_scale.clusters.dashboard import proxied
 from jupyter_scale.clusters.limits import ClusterError
 from jupyter_scale.journal import Entry
 
 __all__ = ["cluster", "profiled", "search"]
-
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 def cluster(connection: Connection) -> dict[str, Any]:
@@ -37,24 +34,6 @@ def cluster(connection: Connection) -> dict[str, Any]:
         "address": connection.scheduler,
         "here": connection.host.here,
     }
-
-
-def proxied(dashboard: str) -> str:
-    """Return where the Jupyter server passes a dashboard of this machine on, or nothing.
-
-    Examples
-    --------
-    >>> proxied("http://127.0.0.1:8787/status")
-    'proxy/8787'
-    >>> proxied("https://gateway.example/clusters/1/status")
-    ''
-    """
-    parts = urlsplit(dashboard)
-    if parts.hostname not in LOOPBACK or parts.port is None:
-        return ""
-    if find_spec("jupyter_server_proxy") is None:
-        return ""
-    return f"proxy/{parts.port}"
 
 
 def search(entry: Entry, notebooks: Mapping[str, str]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The second notebook, executed with a real kernel on a real cluster at a small size."""
+"""The third notebook, executed with a real kernel on a real cluster at a small size."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import pytest
 from cells import text_of
 from nbformat import NotebookNode
 
-PATH = Path(execute.__file__).parent / "02-branches-and-axes.ipynb"
+PATH = Path(execute.__file__).parent / "03-branches-and-axes.ipynb"
 
 
 @pytest.fixture(scope="module")
 def executed(tmp_path_factory: pytest.TempPathFactory) -> NotebookNode:
-    target = tmp_path_factory.mktemp("build") / "02.ipynb"
+    target = tmp_path_factory.mktemp("build") / "03.ipynb"
     sizes = ["--set", "N_ROWS=400", "--set", "N_TREES=12"]
     assert execute.main([str(PATH), "--output", str(target), *sizes]) == 0
     return nbformat.read(target, as_version=4)

@@ -1,4 +1,4 @@
-"""The third notebook, executed with a real kernel: a cluster is started, sized, hurt and closed."""
+"""The fourth notebook, run by a real kernel: a cluster is started, sized, hurt and closed."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ import pytest
 from cells import text_of
 from nbformat import NotebookNode
 
-PATH = Path(execute.__file__).parent / "03-clusters.ipynb"
+PATH = Path(execute.__file__).parent / "04-clusters.ipynb"
 
 
 @pytest.fixture(scope="module")
 def executed(tmp_path_factory: pytest.TempPathFactory) -> NotebookNode:
-    target = tmp_path_factory.mktemp("build") / "03.ipynb"
+    target = tmp_path_factory.mktemp("build") / "04.ipynb"
     assert execute.main([str(PATH), "--output", str(target)]) == 0
     return nbformat.read(target, as_version=4)
 
