@@ -7,6 +7,7 @@ import { useSignals } from './hooks';
 import { scaleIcon } from './icon';
 import { kernelOf } from './notebooks';
 import { alive } from './states';
+import { MAGIC } from './words';
 
 /** In a notebook's toolbar: the cluster that its next %%scale uses. */
 export class Badge extends ReactWidget {
@@ -53,7 +54,8 @@ function Shown({ panel, context, open }: IBadge): JSX.Element {
       ? trans.__('%1 has ended: pick another cluster in the Scale panel', name)
       : name
         ? trans.__(
-            'The next %%scale here runs on %1. Open the Scale panel',
+            'The next %1 here runs on %2. Open the Scale panel',
+            MAGIC,
             name
           )
         : trans.__(

@@ -5,11 +5,11 @@ import { ended } from './clusters';
 import type { IContext } from './context';
 import { useAction, useSignals } from './hooks';
 import { insert, kernelOf, nameOf } from './notebooks';
-import { Answer, Bar, Button, Hint } from './parts';
+import { Answer, Bar, Button, Hint, SelectField } from './parts';
 import type { Size } from './requests';
 import { SizeForm } from './size';
 import type { ICluster, IProfile } from './states';
-import { bytes } from './words';
+import { bytes, MAGIC } from './words';
 
 /** Start clusters; see, use, size and close those that are there. */
 export function ClusterSection({
@@ -32,7 +32,8 @@ export function ClusterSection({
       {clusters.items.length === 0 && (
         <Hint>
           {trans.__(
-            'No cluster is here. Start one below, or run a cell that begins with %%scale: it starts one on this machine.'
+            'No cluster is here. Start one below, or run a cell that begins with %1: it starts one on this machine.',
+            MAGIC
           )}
         </Hint>
       )}
@@ -74,20 +75,13 @@ function Start({ context }: { context: IContext }): JSX.Element {
     );
   return (
     <div className="jps-Start">
-      <label className="jps-Field jps-mod-wide">
-        <span>{trans.__('Profile')}</span>
-        <select
-          className="jps-Input"
-          value={profile.name}
-          onChange={event => setPicked(event.target.value)}
-        >
-          {known.profiles.map(one => (
-            <option key={one.name} value={one.name}>
-              {one.name}
-            </option>
-          ))}
-        </select>
-      </label>
+      <SelectField
+        label={trans.__('Profile')}
+        isWide
+        value={profile.name}
+        options={known.profiles.map(one => [one.name, one.name])}
+        onChange={setPicked}
+      />
       <p className="jps-Words">{about(profile, context)}</p>
       {profile.missing && (
         <Hint isError>
@@ -184,8 +178,9 @@ function Running({ context, cluster }: ICard): JSX.Element {
                       nameOf(panel)
                     )
                   : trans.__(
-                      'Use it in %1: its next %%scale runs there',
-                      nameOf(panel)
+                      'Use it in %1: its next %2 runs there',
+                      nameOf(panel),
+                      MAGIC
                     )
                 : trans.__('Open a notebook to use it there')
             }

@@ -4,7 +4,7 @@ import type { IContext } from './context';
 import { plots } from './dashboards';
 import { useAction, useSignals } from './hooks';
 import { kernelOf } from './notebooks';
-import { Answer, Button, Hint } from './parts';
+import { Answer, Button, Hint, SelectField } from './parts';
 
 /** Dask's own plots of a cluster, as tabs. */
 export function DiagnosticSection({
@@ -31,20 +31,13 @@ export function DiagnosticSection({
   }
   return (
     <>
-      <label className="jps-Field jps-mod-wide">
-        <span>{trans.__('Cluster')}</span>
-        <select
-          className="jps-Input"
-          value={cluster.id}
-          onChange={event => setPicked(event.target.value)}
-        >
-          {running.map(one => (
-            <option key={one.id} value={one.id}>
-              {one.id}
-            </option>
-          ))}
-        </select>
-      </label>
+      <SelectField
+        label={trans.__('Cluster')}
+        isWide
+        value={cluster.id}
+        options={running.map(one => [one.id, one.id])}
+        onChange={setPicked}
+      />
       {cluster.dashboard ? (
         <div className="jps-Row" role="group" aria-label={trans.__('Plots')}>
           {plots(trans).map(plot => (

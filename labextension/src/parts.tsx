@@ -94,6 +94,55 @@ export function Hint(props: {
   );
 }
 
+interface IField {
+  label: string;
+  isWide?: boolean;
+  /** The control, of which this is the id. */
+  children: (id: string) => React.ReactNode;
+}
+
+/** A control and its label. */
+export function Field({ label, isWide, children }: IField): JSX.Element {
+  const id = React.useId();
+  return (
+    <div className={`jps-Field ${isWide ? 'jps-mod-wide' : ''}`}>
+      <label htmlFor={id}>{label}</label>
+      {children(id)}
+    </div>
+  );
+}
+
+interface ISelect {
+  label: string;
+  value: string;
+  /** Values and what they are called. */
+  options: readonly (readonly [string, string])[];
+  isWide?: boolean;
+  onChange: (value: string) => void;
+}
+
+/** One of several values. */
+export function SelectField(props: ISelect): JSX.Element {
+  return (
+    <Field label={props.label} isWide={props.isWide}>
+      {id => (
+        <select
+          id={id}
+          className="jps-Input"
+          value={props.value}
+          onChange={event => props.onChange(event.target.value)}
+        >
+          {props.options.map(([value, text]) => (
+            <option key={value} value={value}>
+              {text}
+            </option>
+          ))}
+        </select>
+      )}
+    </Field>
+  );
+}
+
 interface INumber {
   label: string;
   value: number;
@@ -105,16 +154,18 @@ interface INumber {
 export function NumberField(props: INumber): JSX.Element {
   const { label, value, least, onChange } = props;
   return (
-    <label className="jps-Field">
-      <span>{label}</span>
-      <input
-        type="number"
-        className="jps-Input"
-        min={least}
-        step={1}
-        value={Number.isNaN(value) ? '' : value}
-        onChange={event => onChange(event.target.valueAsNumber)}
-      />
-    </label>
+    <Field label={label}>
+      {id => (
+        <input
+          id={id}
+          type="number"
+          className="jps-Input"
+          min={least}
+          step={1}
+          value={Number.isNaN(value) ? '' : value}
+          onChange={event => onChange(event.target.valueAsNumber)}
+        />
+      )}
+    </Field>
   );
 }

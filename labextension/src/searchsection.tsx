@@ -4,7 +4,7 @@ import type { IContext } from './context';
 import { useAction, useSignals } from './hooks';
 import { Answer, Bar, Button, Hint } from './parts';
 import { type Action, alive, type ISearch } from './states';
-import { score, status, time } from './words';
+import { MAGIC, score, status, time } from './words';
 
 /** The searches of all kernels, live. */
 export function SearchSection({ context }: { context: IContext }): JSX.Element {
@@ -21,7 +21,8 @@ export function SearchSection({ context }: { context: IContext }): JSX.Element {
     return (
       <Hint>
         {trans.__(
-          'No search yet. Begin a cell that fits a scikit-learn search with %%scale: while it runs, it is shown here.'
+          'No search yet. Begin a cell that fits a scikit-learn search with %1: while it runs, it is shown here.',
+          MAGIC
         )}
       </Hint>
     );

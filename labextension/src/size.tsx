@@ -1,7 +1,7 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
 import * as React from 'react';
 
-import { NumberField } from './parts';
+import { NumberField, SelectField } from './parts';
 import type { Size } from './requests';
 import type { IAdapt } from './states';
 
@@ -35,6 +35,13 @@ export function SizeForm(props: ISizeForm): JSX.Element {
     props.adapt?.maximum ?? Math.max(1, props.workers ?? 4)
   );
   const least = props.byProfile ? 1 : 0;
+  const kinds: [Kind, string][] = [
+    ['workers', trans.__('fixed')],
+    ['adapt', trans.__('adaptive')]
+  ];
+  if (props.byProfile) {
+    kinds.unshift(['profile', trans.__('as the profile says')]);
+  }
   const sizes: Record<Kind, Size | null> = {
     profile: null,
     workers: { workers },
@@ -55,20 +62,12 @@ export function SizeForm(props: ISizeForm): JSX.Element {
   };
   return (
     <form className="jps-Size" onSubmit={submit}>
-      <label className="jps-Field">
-        <span>{trans.__('Size')}</span>
-        <select
-          className="jps-Input"
-          value={kind}
-          onChange={event => setKind(event.target.value as Kind)}
-        >
-          {props.byProfile && (
-            <option value="profile">{trans.__('as the profile says')}</option>
-          )}
-          <option value="workers">{trans.__('fixed')}</option>
-          <option value="adapt">{trans.__('adaptive')}</option>
-        </select>
-      </label>
+      <SelectField
+        label={trans.__('Size')}
+        value={kind}
+        options={kinds}
+        onChange={value => setKind(value as Kind)}
+      />
       {kind === 'adapt' && (
         <>
           <NumberField

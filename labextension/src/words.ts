@@ -2,6 +2,9 @@ import type { TranslationBundle } from '@jupyterlab/translation';
 
 import { alive, type ISearch } from './states';
 
+/** In translated text it is an argument: a doubled % there becomes one. */
+export const MAGIC = '%%scale';
+
 /** A size in bytes, for people. */
 export function bytes(size: number): string {
   const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];

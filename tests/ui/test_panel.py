@@ -1,0 +1,117 @@
+"""The side panel: a cluster is picked and a search watched, also by a page that is loaded again."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from lab import Lab
+from slow import SLOW
+
+SEARCH = f"""
+%load_ext jupyter_scale
+{SLOW}
+from sklearn.model_selection import GridSearchCV
+
+search = GridSearchCV(Slow(), {{"seconds": [0.3 + i / 1000 for i in range(200)]}}, cv=2)
+"""
+# no widgets' words: a page that is loaded again misses the comms of what runs, and they say so
+OURS = ("jupyter-scale", "jupyter_scale", "jps-", "Scale")
+
+
+def open_panel(jupyterlab: Lab, name: str) -> tuple[Any, list[str]]:
+    """Open a notebook and the panel; return that, and where errors of the page will be."""
+    jupyterlab.open(name)
+    errors: list[str] = []
+    page = jupyterlab.page
+    page.on("pageerror", lambda error: errors.append(f"{error.message} {error.stack}"))
+    page.on("console", lambda said: said.type == "error" and errors.append(said.text))
+    jupyterlab.command("jupyter-scale:open-panel")
+    panel = page.get_by_role("region", name="Scale", exact=True)
+    panel.wait_for()
+    return panel, errors
+
+
+def done(bar: Any) -> int:
+    return int(bar.get_attribute("aria-valuenow"))
+
+
+def wait_until_more(page: Any, bar: Any, before: int, seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while done(bar) <= before:
+        assert time.monotonic() < deadline, f"still at {before}"
+        page.wait_for_timeout(100)
+
+
+def test_a_cluster_is_used_and_a_search_is_there_again_after_a_reload(jupyterlab: Lab) -> None:
+    jupyterlab.write("panel.ipynb", SEARCH, "%%scale\nsearch.fit(X, y)")
+    panel, errors = open_panel(jupyterlab, "panel.ipynb")
+    page = jupyterlab.page
+    badge = page.locator(".jps-Badge-button")
+    assert "no cluster" in badge.inner_text()
+
+    panel.get_by_label("Profile").select_option("local")
+    panel.get_by_label("Size", exact=True).select_option("fixed")
+    panel.get_by_role("spinbutton", name="Workers").fill("1")
+    panel.get_by_role("spinbutton", name="Workers").press("Enter")
+    card = panel.locator("[data-cluster]")
+    card.get_by_text("running", exact=True).wait_for()
+    card.get_by_role("meter", name="Workers").wait_for()
+    use = card.get_by_role("button", name="Use it in panel.ipynb")
+    use.focus()
+    page.keyboard.press("Enter")
+    name = card.get_attribute("data-cluster")
+    badge.get_by_text(name).wait_for()
+
+    jupyterlab.command("notebook:run-all-cells")
+    found = panel.locator("[data-search]")
+    bar = found.get_by_role("progressbar")
+    bar.wait_for()
+    wait_until_more(page, bar, 0, 30)
+    jupyterlab.output(1).get_by_text(f"Picked in the side panel: {name}").wait_for()
+
+    page.reload()
+    before = done(bar)  # it waits for the bar
+    wait_until_more(page, bar, before, 10)
+    cell = jupyterlab.output(1).get_by_text("GridSearchCV(Slow)").first
+    cell.wait_for(timeout=10_000)
+    text = cell.inner_text()
+    page.wait_for_function(
+        "text => [...document.querySelectorAll('.jp-OutputArea-output')]"
+        ".some(one => one.innerText.includes('GridSearchCV(Slow)')"
+        " && !one.innerText.includes(text))",
+        arg=text,
+        timeout=10_000,
+    )
+
+    found.get_by_role("button", name="Pause").click()
+    found.get_by_role("button", name="Resume").click()
+    found.get_by_role("button", name="Stop").click()
+    found.get_by_text("stopped", exact=True).wait_for()
+    jupyterlab.output(1).get_by_text(", stopped").first.wait_for()
+    found.get_by_role("button", name="Dismiss").click()
+    found.wait_for(state="detached")
+
+    card.get_by_text("Size and end").click()
+    card.get_by_role("button", name="Close").click()
+    page.get_by_role("button", name="Close it").click()
+    panel.get_by_text("No cluster runs").wait_for()
+    assert not [error for error in errors if any(word in error for word in OURS)]
+
+
+def test_a_search_whose_kernel_is_gone_says_so_in_its_cell(jupyterlab: Lab) -> None:
+    jupyterlab.write("gone.ipynb", SEARCH, "%%scale --local\nsearch.fit(X, y)")
+    panel, errors = open_panel(jupyterlab, "gone.ipynb")
+    page = jupyterlab.page
+    jupyterlab.command("notebook:run-all-cells")
+    found = panel.locator("[data-search]")
+    wait_until_more(page, found.get_by_role("progressbar"), 0, 30)
+    page.evaluate(
+        "() => void window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.restart()"
+    )
+    found.get_by_text("interrupted", exact=True).wait_for()
+    jupyterlab.output(1).get_by_text("Interrupted").first.wait_for()
+    found.get_by_role("button", name="Go to its cell").click()
+    active = page.locator(".jp-CodeCell.jp-mod-active")
+    active.get_by_text("search.fit").first.wait_for()
+    assert not [error for error in errors if any(word in error for word in OURS)]
