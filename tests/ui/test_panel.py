@@ -106,8 +106,8 @@ def test_a_search_whose_kernel_is_gone_says_so_in_its_cell(jupyterlab: Lab) -> N
     jupyterlab.command("notebook:run-all-cells")
     found = panel.locator("[data-search]")
     wait_until_more(page, found.get_by_role("progressbar"), 0, 30)
-    page.evaluate(
-        "() => void window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.restart()"
+    page.evaluate(  # until it is there again: a server that ends meanwhile waits for it in vain
+        "() => window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.restart()"
     )
     found.get_by_text("interrupted", exact=True).wait_for()
     jupyterlab.output(1).get_by_text("Interrupted").first.wait_for()
