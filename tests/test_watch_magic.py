@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any
 
 import nbformat
@@ -139,7 +140,12 @@ def test_a_dead_cluster_ends_it_with_the_reason(ready: Any) -> None:
     assert "This view has ended: the cluster is gone: its host process was killed." in said
 
 
-def test_a_program_keeps_the_last_state_and_no_widget() -> None:
+def test_a_program_keeps_the_last_state_and_no_widget(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(
+        "JUPYTER_RUNTIME_DIR", str(tmp_path)
+    )  # other tests' clusters are not its own
     cells = ["%load_ext jupyter_scale", SEARCH, UP, "%scale watch", "%%scale\nsearch.fit(X, y);"]
     cells += ["%scale watch off", "%scale down"]
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(c) for c in cells])

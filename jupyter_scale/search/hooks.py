@@ -83,7 +83,9 @@ class Memory:
     def __init__(self, asked: Asked, pipeline: Any, sites: tuple[Site | None, ...]) -> None:
         self.asked = asked
         self.pipeline = pipeline
-        self.original = pipeline.memory
+        # a part that is cloned with what holds it comes here twice
+        before = pipeline.memory
+        self.original: Any = before.original if isinstance(before, Memory) else before
         self.sites = [site for site in sites if site is not None]
         self._place = 0
         pipeline.memory = self

@@ -13,6 +13,7 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from distributed import get_worker
+from distributed.protocol.pickle import dumps, loads
 
 from jupyter_scale.search import tasks
 from jupyter_scale.search.cache import renumbered
@@ -28,8 +29,29 @@ __all__ = ["make_on_worker", "outcome_of", "renumber", "run_on_worker", "sent"]
 
 _cut: WeakKeyDictionary[Parcel | Mapped, Splits] = WeakKeyDictionary()
 
-Node = tuple[dict[int, Made], Outcome | Missing]
-"""A node, and those that are needed with it; none when its worker lacked the data."""
+
+class Nodes(dict[int, Made]):
+    """A node, and those that are needed with it; none when its worker lacked the data.
+
+    What cannot be pickled stays where it was made: a task on another worker is given nothing in
+    its place and makes it anew. (Dask itself would wait for it for ever: its scheduler takes no
+    word of a result that cannot be fetched.)
+    """
+
+    def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
+        buffers: list[Any] = []
+        try:
+            pickled = dumps(dict(self), buffer_callback=buffers.append)
+        except Exception:
+            return Nodes, ()
+        return _loaded, (pickled, *buffers)
+
+
+def _loaded(pickled: bytes, *buffers: Any) -> Nodes:
+    return Nodes(loads(pickled, buffers=buffers))
+
+
+Node = tuple[Nodes, Outcome | Missing]
 
 
 def run_on_worker(
@@ -74,10 +96,13 @@ def make_on_worker(
     """Make a node, and the nodes before it that were not given."""
     shared = _shared(names, brought, given)
     if isinstance(shared, Missing):
-        made: Node = ({}, shared)
+        made: Node = (Nodes(), shared)
     else:
         bundle, values, splits = _opened(shared)
-        made = tasks.make(task, bundle, values, _nodes(given), splits=splits, nested=nested)
+        found, outcome = tasks.make(
+            task, bundle, values, _nodes(given), splits=splits, nested=nested
+        )
+        made = (Nodes(found), outcome)
     tell(topic, made[1])
     return made
 
@@ -137,7 +162,7 @@ def sent(parcel: Parcel | Mapped) -> Parcel | Mapped:
 
 def renumber(made: Node, numbers: dict[int, int]) -> Node:
     """Return nodes that another plan has made, by their numbers in this one."""
-    return renumbered(made[0], numbers), made[1]
+    return Nodes(renumbered(made[0], numbers)), made[1]
 
 
 def outcome_of(made: Node) -> Outcome | Missing:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -33,6 +34,7 @@ from sklearn.model_selection import (
     FixedThresholdClassifier,
     GridSearchCV,
     KFold,
+    ShuffleSplit,
     TunedThresholdClassifierCV,
     cross_validate,
 )
@@ -53,6 +55,9 @@ from threadpoolctl import threadpool_limits
 from jupyter_scale import SearchReport, merged
 from jupyter_scale.search import execute, rowwise, session, tasks
 from jupyter_scale.search.plan import Plan
+from jupyter_scale.search.sharing import Parcel
+from jupyter_scale.search.store import Made
+from jupyter_scale.search.worker import Nodes
 
 X, y = make_classification(n_samples=90, n_features=8, random_state=0)
 X = np.ascontiguousarray(X)
@@ -152,8 +157,9 @@ def test_a_made_node_carries_nothing_of_the_run_that_made_it(
 
     monkeypatch.setattr(session, "run_here", noted)
     part = make_pipeline(StandardScaler(), MinMaxScaler())
+    inner = ColumnTransformer([("u", FeatureUnion([("in", part)]), ["a"]), ("i", part, ["b"])])
     columns = ColumnTransformer(
-        [("numbers", part, ["a", "b"]), ("words", OneHotEncoder(), ["size"])]
+        [("numbers", inner, ["a", "b"]), ("words", OneHotEncoder(), ["size"])]
     )
     pipe = Pipeline([("columns", columns), ("pca", PCA(2)), ("clf", GaussianNB())])
     check(GridSearchCV(pipe, {"clf__var_smoothing": [1e-9, 1e-3]}, cv=3), None, FRAME)
@@ -217,6 +223,41 @@ MEMBERS = [
     ("tree", DecisionTreeClassifier(random_state=0)),
     ("bayes", make_pipeline(StandardScaler(), GaussianNB())),
 ]
+
+
+@pytest.mark.parametrize("stays", [False, True])
+def test_nodes_travel_with_their_arrays_or_not_at_all(stays: bool) -> None:
+    rows = np.arange(5000.0)
+    node = Made(transformer=threading.Lock() if stays else StandardScaler(), train=Parcel(rows))
+    buffers: list[Any] = []
+    pickled = pickle.dumps((Nodes({3: node}), 1), protocol=5, buffer_callback=buffers.append)
+    found, one = pickle.loads(pickled, buffers=buffers)
+    assert (type(found), one) == (Nodes, 1)
+    if stays:
+        assert found == {}
+    else:
+        assert len(buffers) == 1, "they are not copied"
+        assert found[3].train.value.tolist() == rows.tolist()
+
+
+class Guarded(MinMaxScaler):
+    """Holds, once it is fitted, what cannot be pickled."""
+
+    def fit(self, X: Any, y: Any = None) -> Guarded:
+        self.lock_ = threading.Lock()
+        return super().fit(X)
+
+
+def test_a_step_that_cannot_travel_is_fitted_where_it_is_needed(client: Client) -> None:
+    grid = {"logisticregression__C": np.logspace(-3, 3, 120)}
+    one = ShuffleSplit(1, random_state=0)  # so that both workers need one and the same step
+    search = GridSearchCV(make_pipeline(Guarded(), LogisticRegression()), grid, cv=one, refit=False)
+    plain = clone(search).fit(X, y)
+    with threadpool_limits(1), merged(client):
+        search.fit(X, y)
+    assert_same_results(search, plain)
+    report: SearchReport = search.scale_report
+    assert report.cells_done == 120
 
 
 @pytest.mark.parametrize("voting", ["soft", "hard"])
