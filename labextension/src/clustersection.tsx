@@ -174,15 +174,15 @@ function Running({ context, cluster }: ICard): JSX.Element {
               panel && kernel
                 ? chosen
                   ? trans.__(
-                      '%1 uses it: click to leave that open',
+                      'Used in this notebook, %1: click to leave it open',
                       nameOf(panel)
                     )
                   : trans.__(
-                      'Use it in %1: its next %2 runs there',
+                      'Use in this notebook, %1: its next %2 runs there',
                       nameOf(panel),
                       MAGIC
                     )
-                : trans.__('Open a notebook to use it there')
+                : trans.__('Use in this notebook: open one first')
             }
             onClick={() =>
               act(() => choices.choose(kernel, chosen ? '' : cluster.id))
@@ -197,10 +197,10 @@ function Running({ context, cluster }: ICard): JSX.Element {
             label={
               panel
                 ? trans.__(
-                    'Insert a cell that connects plain Dask to %1',
+                    'Insert code: a cell that connects plain Dask to %1',
                     cluster.id
                   )
-                : trans.__('Open a notebook to insert a cell there')
+                : trans.__('Insert code: open a notebook first')
             }
             onClick={() => panel && insert(panel, code)}
           >
@@ -217,7 +217,7 @@ function Running({ context, cluster }: ICard): JSX.Element {
               workers={cluster.workers}
               adapt={cluster.adapt}
               action={trans.__('Resize')}
-              label={trans.__('Change the size of %1', cluster.id)}
+              label={trans.__('Resize %1', cluster.id)}
               disabled={busy}
               onSubmit={size =>
                 size && act(() => clusters.resize(cluster.id, size))
@@ -228,7 +228,7 @@ function Running({ context, cluster }: ICard): JSX.Element {
           <Button
             kind="danger"
             disabled={busy}
-            label={trans.__('Close %1', cluster.id)}
+            label={trans.__('Close… %1', cluster.id)}
             onClick={() => void close()}
           >
             {trans.__('Close…')}

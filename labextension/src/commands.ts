@@ -34,15 +34,17 @@ export function addCommands(
   };
 
   commands.addCommand(COMMANDS.open, {
-    label: trans.__('Scale: Clusters and Searches'),
+    label: args =>
+      args['isPalette']
+        ? trans.__('Open the Panel of Clusters and Searches')
+        : trans.__('Scale'),
     caption: trans.__('Open the panel of clusters and searches'),
-    icon: scaleIcon,
+    icon: args => (args['isPalette'] ? undefined : scaleIcon),
     execute: () => app.shell.activateById(panel.id)
   });
   commands.addCommand(COMMANDS.start, {
     label: trans.__('Start the Default Cluster'),
     caption: trans.__('Start a cluster from the default profile'),
-    icon: args => (args['isPalette'] ? undefined : scaleIcon),
     isEnabled: () => clusters.ready,
     execute: () => {
       app.shell.activateById(panel.id);

@@ -1,4 +1,4 @@
-import type { JupyterFrontEnd } from '@jupyterlab/application';
+import type { ILabShell, JupyterFrontEnd } from '@jupyterlab/application';
 import { MainAreaWidget } from '@jupyterlab/apputils';
 import { PageConfig, URLExt } from '@jupyterlab/coreutils';
 import type { TranslationBundle } from '@jupyterlab/translation';
@@ -10,6 +10,8 @@ import type { ICluster } from './states';
 // dask-labextension's
 const POPULATE = 'dask:populate-dashboard-url';
 const LAUNCH = 'dask:launch-dashboard';
+// of the ids of our own tabs
+const PREFIX = 'jupyter-scale-plot-';
 
 /** One of Dask's plots: where it is on the dashboard, and its name. */
 export interface IPlot {
@@ -33,9 +35,16 @@ export function plots(trans: TranslationBundle): IPlot[] {
   ];
 }
 
-/** Opens Dask's plots as tabs: by dask-labextension's commands where they are, else by our own. */
+/**
+ * Opens Dask's plots as tabs: by dask-labextension's commands where they are, else by our own.
+ *
+ * Notebook 7 has no place beside the notebook: there they are tabs of the browser.
+ */
 export class Dashboards {
-  constructor(private readonly _app: JupyterFrontEnd) {}
+  constructor(
+    private readonly _app: JupyterFrontEnd,
+    private readonly _shell: ILabShell | null
+  ) {}
 
   /** Whether dask-labextension shows the plots, which arranges and restores them. */
   get byDask(): boolean {
@@ -58,28 +67,39 @@ export class Dashboards {
   }
 
   private _frame(cluster: ICluster, plot: IPlot): void {
-    const id = `jupyter-scale-${cluster.id}-${plot.route}`;
-    const { shell } = this._app;
-    for (const widget of shell.widgets('main')) {
-      if (widget.id === id) {
-        shell.activateById(id);
-        return;
-      }
-    }
-    const content = new IFrame({
-      sandbox: ['allow-scripts', 'allow-same-origin']
-    });
-    content.url = URLExt.join(
+    const url = URLExt.join(
       PageConfig.getBaseUrl(),
       cluster.dashboard,
       plot.route
     );
+    const shell = this._shell;
+    if (!shell) {
+      window.open(url, '_blank', 'noopener');
+      return;
+    }
+    const id = `${PREFIX}${cluster.id}-${plot.route}`;
+    const open = [...shell.widgets('main')]
+      .map(widget => widget.id)
+      .filter(other => other.startsWith(PREFIX));
+    if (open.includes(id)) {
+      shell.activateById(id);
+      return;
+    }
+    const content = new IFrame({
+      sandbox: ['allow-scripts', 'allow-same-origin']
+    });
+    content.url = url;
     const widget = new MainAreaWidget({ content });
     widget.id = id;
     widget.title.label = `${plot.label}: ${cluster.id}`;
     widget.title.icon = scaleIcon;
     widget.title.closable = true;
-    shell.add(widget, 'main', { mode: 'split-right' });
+    const ref = open.at(-1);
+    shell.add(
+      widget,
+      'main',
+      ref ? { mode: 'tab-after', ref } : { mode: 'split-right' }
+    );
     shell.activateById(id);
   }
 }

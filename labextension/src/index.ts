@@ -1,4 +1,5 @@
 import {
+  ILabShell,
   ILayoutRestorer,
   type JupyterFrontEnd,
   type JupyterFrontEndPlugin
@@ -37,7 +38,8 @@ const plugin: JupyterFrontEndPlugin<IScale> = {
     ICommandPalette,
     ILauncher,
     ILayoutRestorer,
-    IToolbarWidgetRegistry
+    IToolbarWidgetRegistry,
+    ILabShell
   ],
   activate
 };
@@ -50,7 +52,8 @@ function activate(
   palette: ICommandPalette | null,
   launcher: ILauncher | null,
   restorer: ILayoutRestorer | null,
-  toolbars: IToolbarWidgetRegistry | null
+  toolbars: IToolbarWidgetRegistry | null,
+  shell: ILabShell | null
 ): IScale {
   translator ??= nullTranslator;
   const trans = translator.load('jupyter_scale');
@@ -61,7 +64,7 @@ function activate(
   const context: IContext = {
     choices: new Choices(requests, feed),
     clusters: new Clusters(requests, feed),
-    dashboards: new Dashboards(app),
+    dashboards: new Dashboards(app, shell),
     notebooks,
     searches: new Searches(requests, feed),
     trans,
@@ -84,24 +87,29 @@ function activate(
 
   const outputs = new Outputs(searches, () => notebooks.cells());
   notebooks.changed.connect(() => outputs.update());
+  const configure = (settings: ISettingRegistry.ISettings): void => {
+    outputs.isEnabled = settings.composite['outputs'] !== false;
+  };
+  registry?.load(PLUGIN).then(
+    settings => {
+      configure(settings);
+      settings.changed.connect(configure);
+    },
+    (reason: unknown) =>
+      console.warn('The settings of Scale are not those of its schema', reason)
+  );
 
   const panel = new Panel(context, translator);
   restorer?.add(panel, panel.id);
-  const place = async (): Promise<void> => {
-    // the settings of a user may be broken: then the defaults hold
-    const settings = await registry?.load(PLUGIN).catch(() => null);
-    const side = (): string =>
-      settings?.composite['side'] === 'right' ? 'right' : 'left';
-    app.shell.add(panel, side(), { rank: 850, type: 'Scale' });
-    settings?.changed.connect(() =>
-      app.shell.add(panel, side(), { rank: 850, type: 'Scale' })
-    );
-  };
-  void place();
+  app.shell.add(panel, 'left', { rank: 850, type: 'Scale' });
 
   addCommands(app, context, panel);
   for (const command of Object.values(COMMANDS)) {
-    palette?.addItem({ command, category: trans.__('Scale') });
+    palette?.addItem({
+      command,
+      category: trans.__('Scale'),
+      args: { isPalette: true }
+    });
   }
   launcher?.add({
     command: COMMANDS.open,

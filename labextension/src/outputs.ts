@@ -108,8 +108,21 @@ export class Outputs implements IDisposable {
     this._searches.changed.disconnect(this.update, this);
   }
 
+  /** Whether anything is shown. */
+  get isEnabled(): boolean {
+    return this._isEnabled;
+  }
+
+  set isEnabled(value: boolean) {
+    this._isEnabled = value;
+    this.update();
+  }
+
   /** Look at all again: searches or notebooks have changed. */
   update(): void {
+    if (!this._isEnabled) {
+      return;
+    }
     const cells = [...this._cells()];
     for (const search of this._searches.items) {
       if (this._busy.has(search.id)) {
@@ -141,4 +154,5 @@ export class Outputs implements IDisposable {
   /** What is asked for now, and whether something has changed since. */
   private readonly _busy = new Map<string, boolean>();
   private _isDisposed = false;
+  private _isEnabled = true;
 }

@@ -68,9 +68,16 @@ export function Bar(props: IBar): JSX.Element {
 
 /** What came of a click. */
 export function Answer({ answer }: { answer: IAnswer }): JSX.Element | null {
+  const node = React.useRef<HTMLDivElement>(null);
+  React.useEffect(() => {
+    if (answer.text) {
+      node.current?.scrollIntoView({ block: 'nearest' });
+    }
+  }, [answer]);
   // there from the start: only what changes in it is read out
   return (
     <div
+      ref={node}
       role="status"
       className={`jps-Answer ${answer.isError ? 'jps-mod-error' : ''}`}
     >

@@ -135,7 +135,7 @@ function Search({ context, search }: ICard): JSX.Element {
         )}
         {path && search.cell && (
           <Button
-            label={trans.__('Go to its cell in %1', path)}
+            label={trans.__('Go to cell in %1', path)}
             onClick={() => act(() => context.goToCell(path, search.cell))}
           >
             {trans.__('Go to cell')}

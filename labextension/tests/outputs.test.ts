@@ -177,3 +177,11 @@ test('a request that fails is made again at the next change only', async () => {
   feed.tell('searches', [search('s', { updated: 2 })]);
   assert.equal(asked.length, 2);
 });
+
+test('nothing is shown when that is switched off, until it is on again', () => {
+  outputs.isEnabled = false;
+  feed.tell('searches', [search('s')]);
+  assert.equal(asked.length, 0);
+  outputs.isEnabled = true;
+  assert.equal(asked.length, 1);
+});

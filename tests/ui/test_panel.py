@@ -57,7 +57,7 @@ def test_a_cluster_is_used_and_a_search_is_there_again_after_a_reload(jupyterlab
     card = panel.locator("[data-cluster]")
     card.get_by_text("running", exact=True).wait_for()
     card.get_by_role("meter", name="Workers").wait_for()
-    use = card.get_by_role("button", name="Use it in panel.ipynb")
+    use = card.get_by_role("button", name="Use in this notebook, panel.ipynb")
     use.focus()
     page.keyboard.press("Enter")
     name = card.get_attribute("data-cluster")
@@ -111,7 +111,7 @@ def test_a_search_whose_kernel_is_gone_says_so_in_its_cell(jupyterlab: Lab) -> N
     )
     found.get_by_text("interrupted", exact=True).wait_for()
     jupyterlab.output(1).get_by_text("Interrupted").first.wait_for()
-    found.get_by_role("button", name="Go to its cell").click()
+    found.get_by_role("button", name="Go to cell").click()
     active = page.locator(".jp-CodeCell.jp-mod-active")
     active.get_by_text("search.fit").first.wait_for()
     assert not [error for error in errors if any(word in error for word in OURS)]
