@@ -28,6 +28,7 @@ BENCHMARKS: dict[str, tuple[str, ...]] = {
     "overhead": (),
     "memory": (),
     "clusters": (),
+    "server": (),
     "scale_simulation": ("--measure", "--validate"),
 }
 """The programs, with the options that they run with here."""
