@@ -23,6 +23,8 @@ __all__ = [
     "RELEASES",
     "BaseSearchCV",
     "FallbackToBackend",
+    "Interval",
+    "Options",
     "Parallel",
     "ParallelBackendBase",
     "Pipeline",
@@ -32,12 +34,14 @@ __all__ = [
     "cloned_by_search",
     "columns_of",
     "configured",
+    "constraints",
     "cross_val_predict",
     "fit_and_score",
     "fit_failures",
     "has_callbacks",
     "in_rounds",
     "insert_error_scores",
+    "is_boolean",
     "raise_dispatch_error",
     "safe_indexing",
     "safe_split",
@@ -92,6 +96,7 @@ try:
     from sklearn.model_selection._search import BaseSearchCV, GridSearchCV, RandomizedSearchCV
     from sklearn.pipeline import Pipeline
     from sklearn.utils import _safe_indexing
+    from sklearn.utils._param_validation import Hidden, Interval, Options, make_constraint
     from sklearn.utils.metaestimators import _safe_split
     from sklearn.utils.parallel import Parallel, _FuncWrapper
 except ImportError:
@@ -105,6 +110,25 @@ safe_indexing: Callable[..., Any] = _safe_indexing
 cross_val_predict: Callable[..., Any] = _validation.cross_val_predict
 fit_failures: Callable[..., None] = _validation._warn_or_raise_about_fit_failures
 insert_error_scores: Callable[..., None] = _validation._insert_error_scores
+
+
+def constraints(estimator: Any) -> dict[str, list[Any]]:
+    """Return what each parameter of an estimator may be, as its class declares it.
+
+    Each entry is a list of constraints of ``sklearn.utils._param_validation``, of which a value
+    must satisfy one: ``is_satisfied_by(value)`` tells, its text is for people.
+    """
+    declared = getattr(estimator, "_parameter_constraints", {})
+    return {
+        name: [make_constraint(one) for one in listed if not isinstance(one, Hidden)]
+        for name, listed in declared.items()
+        if isinstance(listed, list)
+    }
+
+
+def is_boolean(constraint: Any) -> bool:
+    """Whether a constraint asks for True or False."""
+    return type(constraint).__name__ == "_Booleans"
 
 
 def substituted(function: Callable[..., Any], **names: Any) -> Callable[..., Any]:
