@@ -122,6 +122,8 @@ class Connection:
         How many it has, and their threads.
     memory, limit : int
         Bytes that they use, roughly, and may use; no limit is 0.
+    packages : mapping of str to str
+        Versions of its workers' packages that must be the same here; empty while none is there.
     scheduler, dashboard, control : str
         Addresses; the last is that of the host.
     certificate, control_certificate : mapping or None
@@ -144,6 +146,7 @@ class Connection:
     threads: int = 0
     memory: int = 0
     limit: int = 0
+    packages: Mapping[str, str] = field(default_factory=dict)
     scheduler: str = ""
     dashboard: str = ""
     control: str = ""

@@ -37,6 +37,7 @@ from jupyter_scale.clusters.connection import (
     write,
 )
 from jupyter_scale.clusters.limits import ClusterError, Size, counted
+from jupyter_scale.clusters.parity import CARRY, COMPUTE, versions
 from jupyter_scale.clusters.profiles import Adapt, Factory, Profile
 
 __all__ = ["Host", "Request", "main"]
@@ -143,6 +144,7 @@ class Host:
         self._answered = self._asked = self._since = time.monotonic()
         self._waits = ""  # what the workers wait for
         self._has: dict[str, int] = {}  # of which size the workers are
+        self._packages: Mapping[str, str] = {}
         self._ready = 0.0  # seconds since the epoch
 
     async def run(self) -> int:
@@ -224,7 +226,18 @@ class Host:
         elif wanted is not None and present < wanted:
             waits = self._waits and f": {self._waits}"
             words += f" ({present} of {wanted} are here{waits})"
-        return {"words": words, "workers": wanted, "adapt": adapt, **self._has, "present": present}
+        said = {"words": words, "workers": wanted, "adapt": adapt, **self._has, "present": present}
+        return {**said, "packages": await self._versions() if present else self._packages}
+
+    async def _versions(self) -> Mapping[str, str]:
+        """Return the versions of the workers' packages, asked for once."""
+        if not self._packages and self._scheduler is not None:
+            message = {"op": "versions", "packages": [*CARRY, *COMPUTE]}
+            with suppress(OSError, TimeoutError, ValueError):
+                asking = self._scheduler.broadcast(msg=message, on_error="ignore")
+                found = await asyncio.wait_for(asking, 5)
+                self._packages = versions(next(iter(found.values()))) if found else {}
+        return self._packages
 
     async def _hear(self) -> bool:
         """Ask what the workers wait for: the longer that takes, the less often."""

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from distributed import Client
+from distributed.versions import get_versions
 
 from jupyter_scale.clusters.limits import ClusterError, counted
 
-__all__ = ["Difference", "Parity", "differences"]
+__all__ = ["Difference", "Parity", "differences", "differing", "versions"]
 
 CARRY = ("python", "dask", "distributed", "cloudpickle")
 """What tasks travel with: the scheduler needs the same, too."""
@@ -68,6 +70,25 @@ def blocking(found: list[Difference], packages: tuple[str, ...]) -> list[Differe
 
 def _minor(version: str) -> list[str]:
     return version.split(".")[:2]
+
+
+def versions(answer: Mapping[str, Any]) -> dict[str, str]:
+    """Return the versions of what must be the same, of what Dask's ``versions`` answers.
+
+    Examples
+    --------
+    >>> versions({"packages": {"python": "3.11.7.final.0", "numpy": "2.4", "tornado": "6"}})
+    {'python': '3.11.7', 'numpy': '2.4'}
+    """
+    found = {name: answer["packages"].get(name) for name in (*CARRY, *COMPUTE)}
+    found["python"] = ".".join((found["python"] or "").split(".")[:3])
+    return {name: number for name, number in found.items() if number}
+
+
+def differing(there: Mapping[str, str]) -> list[Difference]:
+    """Return what would be refused of such versions on workers, were this process to use them."""
+    here = versions(get_versions([*CARRY, *COMPUTE]))
+    return blocking(differences(here, there), CARRY + COMPUTE) if there else []
 
 
 class Parity:

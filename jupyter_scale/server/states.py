@@ -9,6 +9,7 @@ from typing import Any
 from jupyter_scale.clusters import Connection, Profile, default, profiles
 from jupyter_scale.clusters.dashboard import proxied
 from jupyter_scale.clusters.limits import ClusterError
+from jupyter_scale.clusters.parity import differing
 from jupyter_scale.journal import Entry
 
 __all__ = ["cluster", "profiled", "search"]
@@ -33,6 +34,7 @@ def cluster(connection: Connection) -> dict[str, Any]:
         "dashboard": proxied(connection.dashboard),
         "address": connection.scheduler,
         "here": connection.host.here,
+        "differs": list(map(str, differing(connection.packages))),
     }
 
 

@@ -10,7 +10,15 @@ import versions
 
 from jupyter_scale.clusters import Cluster, ClusterError
 from jupyter_scale.clusters import parity as parity_module
-from jupyter_scale.clusters.parity import CARRY, COMPUTE, Difference, Parity, blocking, differences
+from jupyter_scale.clusters.parity import (
+    CARRY,
+    COMPUTE,
+    Difference,
+    Parity,
+    blocking,
+    differences,
+    differing,
+)
 
 
 def test_what_must_be_the_same_is_told_from_the_rest() -> None:
@@ -64,3 +72,13 @@ def test_other_packages_are_shown_once(elsewhere: Any) -> None:
     parity = Parity()
     assert "Other packages differ on the workers: joblib" in parity.check(cluster.client)
     assert parity.check(cluster.client) == "", "once"
+
+
+def test_it_is_seen_before_a_cluster_is_used(cluster: Cluster) -> None:
+    assert cluster.connection is not None
+    packages = cluster.connection.packages
+    assert packages.keys() == {*CARRY, *COMPUTE}
+    assert differing(packages) == []
+    [found] = differing({**packages, "numpy": "1.0"})
+    assert str(found).startswith("numpy 1.0 (here ")
+    assert differing({}) == [], "no worker has told it yet"

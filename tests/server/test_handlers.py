@@ -127,6 +127,9 @@ def test_a_cluster_is_started_sized_and_closed_and_each_step_is_told(server: Ser
         assert state["limit"] > 0
         assert "certificate" not in json.dumps(state)
         assert state["here"]
+        while not state["present"]:
+            [state] = following("clusters")["changed"]
+        assert state["differs"] == []
 
         status, answer = server.scale("PATCH", f"clusters/{name}", {"workers": 2})
         assert status == 200, answer
