@@ -37,7 +37,7 @@ from jupyter_scale.clusters.connection import (
     write,
 )
 from jupyter_scale.clusters.limits import ClusterError, Size, counted
-from jupyter_scale.clusters.parity import CARRY, COMPUTE, versions
+from jupyter_scale.clusters.parity import ASKED, versions
 from jupyter_scale.clusters.profiles import Adapt, Factory, Profile
 
 __all__ = ["Host", "Request", "main"]
@@ -232,7 +232,7 @@ class Host:
     async def _versions(self) -> Mapping[str, str]:
         """Return the versions of the workers' packages, asked for once."""
         if not self._packages and self._scheduler is not None:
-            message = {"op": "versions", "packages": [*CARRY, *COMPUTE]}
+            message = {"op": "versions", "packages": ASKED}
             with suppress(OSError, TimeoutError, ValueError):
                 asking = self._scheduler.broadcast(msg=message, on_error="ignore")
                 found = await asyncio.wait_for(asking, 5)

@@ -20,6 +20,8 @@ __all__ = ["Difference", "Parity", "differences", "differing", "versions"]
 CARRY = ("python", "dask", "distributed", "cloudpickle")
 """What tasks travel with: the scheduler needs the same, too."""
 COMPUTE = ("jupyter-scale", "numpy", "scikit-learn")
+ASKED = [name for name in (*CARRY, *COMPUTE) if name != "python"]
+"""What Dask's ``versions`` is asked for: Python it tells unasked."""
 SHOWN = 6
 """How many of the other differences are named."""
 
@@ -87,7 +89,7 @@ def versions(answer: Mapping[str, Any]) -> dict[str, str]:
 
 def differing(there: Mapping[str, str]) -> list[Difference]:
     """Return what would be refused of such versions on workers, were this process to use them."""
-    here = versions(get_versions([*CARRY, *COMPUTE]))
+    here = versions(get_versions(ASKED))
     return blocking(differences(here, there), CARRY + COMPUTE) if there else []
 
 
