@@ -172,25 +172,19 @@ function Running({ context, cluster }: ICard): JSX.Element {
             disabled={!kernel}
             label={
               panel && kernel
-                ? chosen
-                  ? trans.__(
-                      'Used in this notebook, %1: click to leave it open',
-                      nameOf(panel)
-                    )
-                  : trans.__(
-                      'Use in this notebook, %1: its next %2 runs there',
-                      nameOf(panel),
-                      MAGIC
-                    )
+                ? trans.__(
+                    'Use in this notebook, %1: its next %2 runs there',
+                    nameOf(panel),
+                    MAGIC
+                  )
                 : trans.__('Use in this notebook: open one first')
             }
             onClick={() =>
               act(() => choices.choose(kernel, chosen ? '' : cluster.id))
             }
           >
-            {chosen
-              ? trans.__('Used in this notebook')
-              : trans.__('Use in this notebook')}
+            {chosen && <span aria-hidden="true">✓ </span>}
+            {trans.__('Use in this notebook')}
           </Button>
           <Button
             disabled={!panel}
