@@ -1,6 +1,7 @@
 import type { ILabShell, JupyterFrontEnd } from '@jupyterlab/application';
 import { MainAreaWidget } from '@jupyterlab/apputils';
 import { PageConfig, URLExt } from '@jupyterlab/coreutils';
+import type { DocumentRegistry } from '@jupyterlab/docregistry';
 import type { TranslationBundle } from '@jupyterlab/translation';
 import { IFrame } from '@jupyterlab/ui-components';
 
@@ -10,7 +11,8 @@ import type { ICluster } from './states';
 // dask-labextension's
 const POPULATE = 'dask:populate-dashboard-url';
 const LAUNCH = 'dask:launch-dashboard';
-// of the ids of our own tabs
+// how the ids of its tabs begin, and of our own
+const DASKS = 'dask-dashboard-';
 const PREFIX = 'jupyter-scale-plot-';
 
 /** One of Dask's plots: where it is on the dashboard, and its name. */
@@ -62,7 +64,7 @@ export class Dashboards {
     await commands.execute(POPULATE, { url: cluster.dashboard });
     await commands.execute(LAUNCH, {
       item: { route: `/${plot.route}`, label: plot.label },
-      options: { mode: 'split-right' }
+      options: { ...this._beside(DASKS) }
     });
   }
 
@@ -78,10 +80,7 @@ export class Dashboards {
       return;
     }
     const id = `${PREFIX}${cluster.id}-${plot.route}`;
-    const open = [...shell.widgets('main')]
-      .map(widget => widget.id)
-      .filter(other => other.startsWith(PREFIX));
-    if (open.includes(id)) {
+    if ([...shell.widgets('main')].some(widget => widget.id === id)) {
       shell.activateById(id);
       return;
     }
@@ -94,12 +93,16 @@ export class Dashboards {
     widget.title.label = `${plot.label}: ${cluster.id}`;
     widget.title.icon = scaleIcon;
     widget.title.closable = true;
-    const ref = open.at(-1);
-    shell.add(
-      widget,
-      'main',
-      ref ? { mode: 'tab-after', ref } : { mode: 'split-right' }
-    );
+    shell.add(widget, 'main', this._beside(PREFIX));
     shell.activateById(id);
+  }
+
+  /** Where a plot goes: to those that are open, or else to the right of what is in front. */
+  private _beside(prefix: string): DocumentRegistry.IOpenOptions {
+    const ref = [...this._app.shell.widgets('main')]
+      .map(widget => widget.id)
+      .filter(id => id.startsWith(prefix))
+      .at(-1);
+    return ref ? { mode: 'tab-after', ref } : { mode: 'split-right' };
   }
 }
