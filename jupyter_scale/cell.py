@@ -125,7 +125,7 @@ class Cells:
             control = Control()
             buttons = Buttons(control) if watched(self._shell) else None
             progress = Progress(
-                self._shell, control, buttons, journal(self._shell, control, buttons)
+                self._shell, control, buttons, journal(self._shell, control, buttons, client)
             )
             stack.callback(progress.close)
             if arguments.seed is not None:

@@ -53,8 +53,8 @@ class Entry:
         The search and its estimator.
     status : str
         That of its report, or ``paused``.
-    cluster : str
-        Where it runs.
+    cluster, cluster_id : str
+        Where it runs, in words; the id of that, if it has one.
     cells, cells_done, fits, fits_done, fits_saved : int
         As in its report.
     seconds : float
@@ -81,6 +81,7 @@ class Entry:
     name: str = ""
     status: str = "running"
     cluster: str = ""
+    cluster_id: str = ""
     cells: int = 0
     cells_done: int = 0
     fits: int = 0
@@ -192,7 +193,7 @@ class Journal:
     Parameters
     ----------
     owner : Process
-    kernel, cell, notebook : str
+    kernel, cell, notebook, cluster_id : str
         As in `Entry`.
     asked : callable
         Is told what somebody asks for.
@@ -205,9 +206,17 @@ class Journal:
         cell: str,
         notebook: str,
         asked: Callable[[Action], None],
+        cluster_id: str = "",
     ) -> None:
         self.entry = Entry(
-            uuid4().hex[:12], Process.this(), owner, kernel, cell, notebook, time.time()
+            uuid4().hex[:12],
+            Process.this(),
+            owner,
+            kernel,
+            cell,
+            notebook,
+            started=time.time(),
+            cluster_id=cluster_id,
         )
         self._obey = asked
         self._lock = threading.Lock()

@@ -48,8 +48,8 @@ def search(entry: Entry, notebooks: Mapping[str, str]) -> dict[str, Any]:
         Paths by kernel: a notebook may have been renamed since.
     """
     names = (
-        "id", "name", "status", "kernel", "cell", "cluster", "started", "updated", "cells",
-        "cells_done", "fits", "fits_done", "fits_saved", "seconds", "seconds_left",
+        "id", "name", "status", "kernel", "cell", "cluster", "cluster_id", "started", "updated",
+        "cells", "cells_done", "fits", "fits_done", "fits_saved", "seconds", "seconds_left",
     )  # fmt: skip
     best = None
     if entry.score is not None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import Any
 
-from jupyter_scale import actions
+from distributed import Client
+
+from jupyter_scale import actions, clusters
 from jupyter_scale.choice import kernel_id
 from jupyter_scale.clusters import registry
 from jupyter_scale.journal import Action, Journal
@@ -33,10 +35,14 @@ def cell(shell: Any) -> str:
     return ""
 
 
-def journal(shell: Any, control: Control, buttons: Buttons | None) -> Journal | None:
+def journal(
+    shell: Any, control: Control, buttons: Buttons | None, client: Client | None
+) -> Journal | None:
     """Return the journal of the cell that runs; None in a terminal, which nobody else looks at."""
     if not (running := kernel(shell)):
         return None
+    cluster = clusters.current()
+    hosted = cluster is not None and cluster.client is client and cluster.connection is not None
 
     def obey(action: Action) -> None:
         {"stop": control.stop, "pause": control.pause, "resume": control.resume}[action]()
@@ -46,5 +52,6 @@ def journal(shell: Any, control: Control, buttons: Buttons | None) -> Journal | 
             with suppress(Exception):
                 buttons.label()
 
-    made = Journal(registry.owner(), running, cell(shell), actions.notebook(), obey)
+    name = cluster.name if cluster is not None and hosted else ""
+    made = Journal(registry.owner(), running, cell(shell), actions.notebook(), obey, name)
     return made

@@ -134,7 +134,7 @@ def test_it_grows_with_the_work_and_shrinks_again(bed: Bed, cluster: Cluster) ->
     registry.adapt(connection, Adapt(1, 2))
     work = cluster.client.map(time.sleep, [0.5] * 60, pure=False)
     wait_for(lambda: present(cluster) == 2, SLOW)
-    assert cluster.client.gather(work) == [None] * 60
+    assert cluster.client.gather(work[:10]) == [None] * 10
     del work
     wait_for(lambda: present(cluster) == 1, SLOW)
 
