@@ -24,7 +24,10 @@ from jupyter_scale import actions, clusters
 from jupyter_scale.clusters import Adapt, Cluster, ClusterError, Wish, registry
 from jupyter_scale.clusters.parity import Parity
 from jupyter_scale.clusters.preparation import prepare
-from jupyter_scale.command import parse
+from jupyter_scale.command import VIEWS, parse
+from jupyter_scale.view.observed import Observed
+from jupyter_scale.view.panels import Head, text
+from jupyter_scale.view.probe import Probe
 
 SLOW = 60  # seconds that a worker may take to come or go
 
@@ -81,6 +84,27 @@ def test_its_environment_is_checked(
     versions.change(monkeypatch, numpy="1.0")
     with pytest.raises(ClusterError, match=r"on 1 worker, numpy [\d.]+ \(here 1\.0\).*--force"):
         Parity().check(cluster.client)
+
+
+def test_it_can_be_watched(bed: Bed, cluster: Cluster) -> None:
+    probe, observed = Probe(cluster.client), Observed()
+    probe.open()
+    try:
+        assert cluster.client.submit(sum, [2, 3], pure=False).result(timeout=SLOW) == 5
+
+        def seen() -> bool:
+            observed.take(probe.read())
+            return bool(observed.tasks)
+
+        wait_for(seen)
+        [worker] = observed.workers.values()
+        nannies = [worker.address] if worker.nanny else []
+        observed.log(probe.logs([worker.address], nannies))
+    finally:
+        probe.close()
+    assert [task.step for task in observed.tasks] == ["sum"]
+    assert "1 worker" in text(observed, VIEWS, Head(cluster.name))
+    assert any("worker" in line.text.lower() for line in observed.lines)
 
 
 OTHER = """
