@@ -29,6 +29,7 @@ OPTIONS = [
     "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
     "--LabApp.expose_app_in_browser=True",
 ]
+BASE = "/user/ada"
 BROWSER = [
     "--no-sandbox",
     "--disable-gpu",
@@ -103,12 +104,14 @@ def start(folder: Path, chromium: str) -> Iterator[Lab]:
     work.mkdir()
     (home / "lab").mkdir(parents=True)
     (home / "lab" / "overrides.json").write_text(json.dumps(SETTINGS))
-    address, token = f"http://127.0.0.1:{free_port()}", secrets.token_hex(16)
+    port, token = free_port(), secrets.token_hex(16)
+    address = f"http://127.0.0.1:{port}{BASE}"  # as under JupyterHub
     with (folder / "lab.log").open("w") as log:
         server = subprocess.Popen(
             [
                 *(sys.executable, "-m", "jupyterlab", *OPTIONS),
-                f"--port={address.rpartition(':')[2]}",
+                f"--port={port}",
+                f"--ServerApp.base_url={BASE}/",
                 f"--LabApp.app_settings_dir={home / 'lab'}",
             ],
             cwd=work,
