@@ -7,7 +7,7 @@ import { useSignals } from './hooks';
 import { scaleIcon } from './icon';
 import { kernelOf } from './notebooks';
 import { alive } from './states';
-import { MAGIC } from './words';
+import { MAGIC, place } from './words';
 
 /** In a notebook's toolbar: the cluster that its next %%scale uses. */
 export class Badge extends ReactWidget {
@@ -46,8 +46,8 @@ function Shown({ panel, context, open }: IBadge): JSX.Element {
     search => search.kernel === kernel && alive(search.status)
   );
   const chosen = kernel ? choices.of(kernel) : '';
-  const name = chosen || running?.cluster || '';
-  const gone = name === chosen && name !== '' && !usable(name, context);
+  const name = running ? place(running) : chosen;
+  const gone = !running && name !== '' && !usable(name, context);
   const says = running
     ? trans.__('A search runs on %1. Open the Scale panel', name)
     : gone

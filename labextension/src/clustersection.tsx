@@ -5,11 +5,11 @@ import { ended } from './clusters';
 import type { IContext } from './context';
 import { useAction, useSignals } from './hooks';
 import { insert, kernelOf, nameOf } from './notebooks';
-import { Answer, Bar, Button, Hint, SelectField } from './parts';
+import { Answer, Bar, Button, Hint, SelectField, Warning } from './parts';
 import type { Size } from './requests';
 import { SizeForm } from './size';
-import type { ICluster, IProfile } from './states';
-import { bytes, MAGIC } from './words';
+import { alive, type ICluster, type IProfile } from './states';
+import { bytes, MAGIC, warning } from './words';
 
 /** Start clusters; see, use, size and close those that are there. */
 export function ClusterSection({
@@ -17,8 +17,13 @@ export function ClusterSection({
 }: {
   context: IContext;
 }): JSX.Element {
-  const { choices, clusters, notebooks, trans } = context;
-  useSignals(clusters.changed, choices.changed, notebooks.changed);
+  const { choices, clusters, notebooks, searches, trans } = context;
+  useSignals(
+    clusters.changed,
+    choices.changed,
+    notebooks.changed,
+    searches.changed
+  );
   if (!clusters.ready) {
     return clusters.error ? (
       <Hint isError>{clusters.error}</Hint>
@@ -128,12 +133,18 @@ interface ICard {
 }
 
 function Running({ context, cluster }: ICard): JSX.Element {
-  const { choices, clusters, notebooks, trans } = context;
+  const { choices, clusters, notebooks, searches, trans } = context;
   const [answer, busy, act] = useAction();
   const starting = cluster.state === 'starting';
   const panel = notebooks.current;
   const kernel = kernelOf(panel);
   const chosen = kernel !== '' && choices.of(kernel) === cluster.id;
+  const running = searches.items.filter(
+    search => search.cluster_id === cluster.id && alive(search.status)
+  ).length;
+  const uses =
+    running > 0 &&
+    trans._n('%1 search runs on it', '%1 searches run on it', running);
   const close = async (): Promise<void> => {
     const answer = await showDialog({
       title: trans.__('Close %1?', cluster.id),
@@ -165,6 +176,8 @@ function Running({ context, cluster }: ICard): JSX.Element {
       ) : (
         <Bars context={context} cluster={cluster} />
       )}
+      <Warning>{warning(cluster, trans)}</Warning>
+      {uses && <p className="jps-Words">{uses}</p>}
       {!starting && (
         <div className="jps-Row">
           <Button

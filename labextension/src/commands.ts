@@ -9,6 +9,7 @@ import { type Action, alive, type ISearch } from './states';
 
 export const COMMANDS = {
   open: 'jupyter-scale:open-panel',
+  search: 'jupyter-scale:new-search',
   start: 'jupyter-scale:start-cluster',
   pause: 'jupyter-scale:pause-search',
   resume: 'jupyter-scale:resume-search',
@@ -41,6 +42,14 @@ export function addCommands(
     caption: trans.__('Open the panel of clusters and searches'),
     icon: args => (args['isPalette'] ? undefined : scaleIcon),
     execute: () => app.shell.activateById(panel.id)
+  });
+  commands.addCommand(COMMANDS.search, {
+    label: trans.__('New Search…'),
+    caption: trans.__('Fill in a search of the notebook in front'),
+    execute: () => {
+      app.shell.activateById(panel.id);
+      panel.expandNewSearch();
+    }
   });
   commands.addCommand(COMMANDS.start, {
     label: trans.__('Start the Default Cluster'),

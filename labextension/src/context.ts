@@ -3,6 +3,7 @@ import type { TranslationBundle } from '@jupyterlab/translation';
 import type { Choices } from './choices';
 import type { Clusters } from './clusters';
 import type { Dashboards } from './dashboards';
+import type { Forms } from './form';
 import type { Notebooks } from './notebooks';
 import type { Searches } from './searches';
 
@@ -11,6 +12,7 @@ export interface IContext {
   readonly choices: Choices;
   readonly clusters: Clusters;
   readonly dashboards: Dashboards;
+  readonly forms: Forms;
   readonly notebooks: Notebooks;
   readonly searches: Searches;
   readonly trans: TranslationBundle;

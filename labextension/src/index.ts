@@ -17,6 +17,7 @@ import { addCommands, COMMANDS } from './commands';
 import type { IContext } from './context';
 import { Dashboards } from './dashboards';
 import { Feed } from './feed';
+import { Forms } from './form';
 import { goTo, Notebooks } from './notebooks';
 import { Outputs } from './outputs';
 import { Panel } from './panel';
@@ -65,6 +66,7 @@ function activate(
     choices: new Choices(requests, feed),
     clusters: new Clusters(requests, feed),
     dashboards: new Dashboards(app, shell),
+    forms: new Forms(),
     notebooks,
     searches: new Searches(requests, feed),
     trans,

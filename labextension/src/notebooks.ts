@@ -1,4 +1,4 @@
-import type { CodeCell, ICodeCellModel } from '@jupyterlab/cells';
+import type { Cell, CodeCell, ICodeCellModel } from '@jupyterlab/cells';
 import {
   type INotebookTracker,
   NotebookActions,
@@ -8,6 +8,9 @@ import type { IDisposable } from '@lumino/disposable';
 import { type ISignal, Signal } from '@lumino/signaling';
 
 import { type ICell, type INote, noted } from './outputs';
+
+const LOAD = '%load_ext jupyter_scale';
+const LOADS = /^\s*%(re)?load_ext\s+jupyter_scale\b/m;
 
 type NotebookOutput = ReturnType<ICodeCellModel['outputs']['toJSON']>[number];
 
@@ -92,18 +95,34 @@ export function nameOf(panel: NotebookPanel): string {
   return panel.context.path.split('/').pop() ?? '';
 }
 
-/** Put a code cell below the active one, and go there. */
-export function insert(panel: NotebookPanel, source: string): void {
+/** Put a code cell below the active one, and go there; returns it. */
+export function insert(panel: NotebookPanel, source: string): Cell | null {
   const notebook = panel.content;
   NotebookActions.insertBelow(notebook);
+  if (notebook.activeCell && notebook.activeCell.model.type !== 'code') {
+    NotebookActions.changeCellType(notebook, 'code');
+  }
   const cell = notebook.activeCell;
   if (cell) {
-    if (cell.model.type !== 'code') {
-      NotebookActions.changeCellType(notebook, 'code');
-    }
-    notebook.activeCell?.model.sharedModel.setSource(source);
+    cell.model.sharedModel.setSource(source);
     reveal(panel, notebook.activeCellIndex);
   }
+  return cell;
+}
+
+/** Put in a cell of the magics, and before it one that loads them, unless the notebook has that. */
+export function insertMagic(panel: NotebookPanel, source: string): Cell[] {
+  const loaded = panel.content.widgets.some(
+    ({ model }) =>
+      model.type === 'code' && LOADS.test(model.sharedModel.getSource())
+  );
+  const sources = loaded ? [source] : [LOAD, source];
+  return sources.flatMap(one => insert(panel, one) ?? []);
+}
+
+/** Run these cells, and wait for their end. */
+export async function run(panel: NotebookPanel, cells: Cell[]): Promise<void> {
+  await NotebookActions.runCells(panel.content, cells, panel.sessionContext);
 }
 
 /** Go to a cell; returns whether it is there. */

@@ -8,9 +8,11 @@ import type { IContext } from './context';
 import { DiagnosticSection } from './diagnosticsection';
 import { ExportSection } from './exportsection';
 import { scaleIcon } from './icon';
+import { NewSearchSection } from './newsearchsection';
 import { SearchSection } from './searchsection';
 
 export const PANEL = 'jupyter-scale-panel';
+const NEW_SEARCH = 1;
 
 /** The side panel: a section for each thing to do. */
 export class Panel extends SidePanel {
@@ -26,6 +28,7 @@ export class Panel extends SidePanel {
     const sections: [string, (props: { context: IContext }) => JSX.Element][] =
       [
         [trans.__('Clusters'), ClusterSection],
+        [trans.__('New search'), NewSearchSection],
         [trans.__('Searches'), SearchSection],
         [trans.__('Diagnostics'), DiagnosticSection],
         [trans.__('Export'), ExportSection]
@@ -37,7 +40,13 @@ export class Panel extends SidePanel {
       this.addWidget(widget);
     }
     const accordion = this.content as AccordionPanel;
+    accordion.collapse(NEW_SEARCH);
     accordion.collapse(sections.length - 1);
-    accordion.setRelativeSizes([5, 4, 3, 1]);
+    accordion.setRelativeSizes([5, 5, 4, 3, 1]);
+  }
+
+  /** Open the section in which a search is filled in. */
+  expandNewSearch(): void {
+    (this.content as AccordionPanel).expand(NEW_SEARCH);
   }
 }

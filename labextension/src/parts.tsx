@@ -101,45 +101,91 @@ export function Hint(props: {
   );
 }
 
-interface IField {
-  label: string;
-  isWide?: boolean;
-  /** The control, of which this is the id. */
-  children: (id: string) => React.ReactNode;
+/** What to know before going on; without text, nothing. */
+export function Warning({
+  children
+}: {
+  children: string;
+}): JSX.Element | null {
+  return children ? (
+    <p className="jps-Words jps-mod-waiting" role="status">
+      {children}
+    </p>
+  ) : null;
 }
 
-/** A control and its label. */
-export function Field({ label, isWide, children }: IField): JSX.Element {
+/** What a control needs to belong to its label and to what is said of it. */
+interface IControl {
+  id: string;
+  'aria-describedby': string | undefined;
+  'aria-invalid': true | undefined;
+}
+
+interface IDescribed {
+  /** What it may be. */
+  note?: string;
+  /** What is wrong with it. */
+  problem?: string;
+}
+
+interface IField extends IDescribed {
+  label: string;
+  isWide?: boolean;
+  /** The control; these are to be among its attributes. */
+  children: (control: IControl) => React.ReactNode;
+}
+
+/** A control, its label, and what is said of it. */
+export function Field(props: IField): JSX.Element {
+  const { label, isWide, note, problem, children } = props;
   const id = React.useId();
+  const notes = [note && `${id}-note`, problem && `${id}-problem`];
   return (
     <div className={`jps-Field ${isWide ? 'jps-mod-wide' : ''}`}>
       <label htmlFor={id}>{label}</label>
-      {children(id)}
+      {children({
+        id,
+        'aria-describedby': notes.filter(Boolean).join(' ') || undefined,
+        'aria-invalid': problem ? true : undefined
+      })}
+      {note && (
+        <span id={`${id}-note`} className="jps-Note">
+          {note}
+        </span>
+      )}
+      {problem && (
+        <span id={`${id}-problem`} className="jps-Problem" role="alert">
+          {problem}
+        </span>
+      )}
     </div>
   );
 }
 
-interface ISelect {
+interface ISelect extends IDescribed {
   label: string;
   value: string;
   /** Values and what they are called. */
   options: readonly (readonly [string, string])[];
   isWide?: boolean;
+  disabled?: boolean;
   onChange: (value: string) => void;
 }
 
 /** One of several values. */
 export function SelectField(props: ISelect): JSX.Element {
+  const { value, options, disabled, onChange, ...field } = props;
   return (
-    <Field label={props.label} isWide={props.isWide}>
-      {id => (
+    <Field {...field}>
+      {control => (
         <select
-          id={id}
+          {...control}
           className="jps-Input"
-          value={props.value}
-          onChange={event => props.onChange(event.target.value)}
+          value={value}
+          disabled={disabled}
+          onChange={event => onChange(event.target.value)}
         >
-          {props.options.map(([value, text]) => (
+          {options.map(([value, text]) => (
             <option key={value} value={value}>
               {text}
             </option>
@@ -150,27 +196,78 @@ export function SelectField(props: ISelect): JSX.Element {
   );
 }
 
-interface INumber {
+interface INumber extends IDescribed {
   label: string;
   value: number;
   least: number;
+  /** As far as a slider goes; without it there is none. What is typed may be more. */
+  most?: number;
+  isWide?: boolean;
   onChange: (value: number) => void;
 }
 
-/** A whole number that can be typed or stepped. */
+/** A whole number that can be typed or stepped, or slid to. */
 export function NumberField(props: INumber): JSX.Element {
-  const { label, value, least, onChange } = props;
+  const { value, least, most, onChange, ...field } = props;
+  const change = (event: React.ChangeEvent<HTMLInputElement>): void =>
+    onChange(event.target.valueAsNumber);
+  const input = (control: IControl): JSX.Element => (
+    <input
+      {...control}
+      type="number"
+      className="jps-Input"
+      required
+      min={least}
+      step={1}
+      value={Number.isNaN(value) ? '' : value}
+      onChange={change}
+    />
+  );
   return (
-    <Field label={label}>
-      {id => (
+    <Field {...field}>
+      {control =>
+        most === undefined ? (
+          input(control)
+        ) : (
+          <div className="jps-Slid">
+            {input(control)}
+            <input
+              type="range"
+              className="jps-Slider"
+              aria-label={field.label}
+              min={least}
+              max={most}
+              step={1}
+              value={Number.isNaN(value) ? least : value}
+              onChange={change}
+            />
+          </div>
+        )
+      }
+    </Field>
+  );
+}
+
+interface IText extends IDescribed {
+  label: string;
+  value: string;
+  onChange: (value: string) => void;
+}
+
+/** A line of code. */
+export function CodeField(props: IText): JSX.Element {
+  const { value, onChange, ...field } = props;
+  return (
+    <Field {...field}>
+      {control => (
         <input
-          id={id}
-          type="number"
-          className="jps-Input"
-          min={least}
-          step={1}
-          value={Number.isNaN(value) ? '' : value}
-          onChange={event => onChange(event.target.valueAsNumber)}
+          {...control}
+          type="text"
+          className="jps-Input jps-mod-code"
+          spellCheck={false}
+          autoComplete="off"
+          value={value}
+          onChange={event => onChange(event.target.value)}
         />
       )}
     </Field>

@@ -4,7 +4,7 @@ import type { IContext } from './context';
 import { useAction, useSignals } from './hooks';
 import { Answer, Bar, Button, Hint } from './parts';
 import { type Action, alive, type ISearch } from './states';
-import { MAGIC, score, status, time } from './words';
+import { MAGIC, place, score, status, time } from './words';
 
 /** The searches of all kernels, live. */
 export function SearchSection({ context }: { context: IContext }): JSX.Element {
@@ -92,7 +92,7 @@ function Search({ context, search }: ICard): JSX.Element {
       <p className="jps-Words">
         {[
           time(search, trans),
-          search.cluster && trans.__('on %1', search.cluster),
+          place(search) && trans.__('on %1', place(search)),
           search.fits_saved > 0 &&
             trans._n('%1 fit saved', '%1 fits saved', search.fits_saved)
         ]

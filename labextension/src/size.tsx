@@ -5,6 +5,9 @@ import { NumberField, SelectField } from './parts';
 import type { Size } from './requests';
 import type { IAdapt } from './states';
 
+// workers that a slider reaches at least; nobody says how many a cluster can have
+const ENOUGH = 8;
+
 type Kind = 'profile' | 'workers' | 'adapt';
 
 interface ISizeForm {
@@ -35,6 +38,11 @@ export function SizeForm(props: ISizeForm): JSX.Element {
     props.adapt?.maximum ?? Math.max(1, props.workers ?? 4)
   );
   const least = props.byProfile ? 1 : 0;
+  const most = Math.max(
+    ENOUGH,
+    2 * (props.workers ?? 0),
+    props.adapt?.maximum ?? 0
+  );
   const kinds: [Kind, string][] = [
     ['workers', trans.__('fixed')],
     ['adapt', trans.__('adaptive')]
@@ -89,6 +97,7 @@ export function SizeForm(props: ISizeForm): JSX.Element {
           label={trans.__('Workers')}
           value={workers}
           least={least}
+          most={most}
           onChange={setWorkers}
         />
       )}

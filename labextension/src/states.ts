@@ -55,6 +55,8 @@ export interface ICluster {
   readonly address: string;
   /** Whether its process is on this machine. */
   readonly here: boolean;
+  /** Packages of its workers that %%scale would refuse: `numpy 1.0 (here 2.4)`. */
+  readonly differs: readonly string[];
 }
 
 export interface ISearch {
@@ -72,7 +74,10 @@ export interface ISearch {
   readonly notebook: string;
   readonly kernel: string;
   readonly cell: string;
+  /** Where it runs, in words. */
   readonly cluster: string;
+  /** The id of that cluster, or nothing: an address, or the kernel itself. */
+  readonly cluster_id: string;
   readonly started: number;
   readonly updated: number;
   readonly cells: number;

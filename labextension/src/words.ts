@@ -1,6 +1,6 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
 
-import { alive, type ISearch } from './states';
+import { alive, type ICluster, type ISearch } from './states';
 
 /** In translated text it is an argument: a doubled % there becomes one. */
 export const MAGIC = '%%scale';
@@ -31,6 +31,22 @@ export function score(value: number): string {
   return Math.abs(value) >= 1e5 || (value && Math.abs(value) < 1e-3)
     ? value.toExponential(2)
     : String(Number(value.toFixed(4)));
+}
+
+/** What is wrong with a cluster before anything runs there, or nothing. */
+export function warning(cluster: ICluster, trans: TranslationBundle): string {
+  return cluster.differs.length === 0
+    ? ''
+    : trans.__(
+        'It has other packages: %1. %2 refuses it: start one with the versions of here, or go on at your own risk with %2 --force.',
+        cluster.differs.join(', '),
+        MAGIC
+      );
+}
+
+/** Where a search runs. */
+export function place(search: ISearch): string {
+  return search.cluster_id || search.cluster;
 }
 
 /** What a search's status means. */

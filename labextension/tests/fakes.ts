@@ -1,6 +1,9 @@
+import type { KernelMessage } from '@jupyterlab/services';
 import { Signal } from '@lumino/signaling';
 
 import type { IFeed } from '../src/feed';
+import type { IParameter } from '../src/form';
+import type { IKernel } from '../src/kernel';
 import type { ICell, INote, IOutput } from '../src/outputs';
 import { noted } from '../src/outputs';
 import type { IChange, ICluster, ISearch } from '../src/states';
@@ -52,6 +55,7 @@ export function cluster(id: string, more: Partial<ICluster> = {}): ICluster {
     dashboard: '',
     address: '',
     here: true,
+    differs: [],
     ...more
   };
 }
@@ -65,6 +69,7 @@ export function search(id: string, more: Partial<ISearch> = {}): ISearch {
     kernel: 'kernel',
     cell: 'cell',
     cluster: 'local-1',
+    cluster_id: 'local-1',
     started: 0,
     updated: 1,
     cells: 10,
@@ -101,4 +106,58 @@ export class FakeCell implements ICell {
     this.outputs = outputs;
     this.shown += 1;
   }
+}
+
+export function parameter(
+  name: string,
+  step: string,
+  suggested: string[] = []
+): IParameter {
+  return { name, step, value: '', range: 'anything', suggested };
+}
+
+type Reply = KernelMessage.IExecuteReplyMsg['content'];
+
+/** A kernel that answers when a test says so, its last request. */
+export class FakeKernel implements IKernel {
+  readonly id = 'kernel';
+  readonly isDisposed = false;
+  readonly contents: KernelMessage.IExecuteRequestMsg['content'][] = [];
+  status: IKernel['status'] = 'idle';
+
+  /** The expressions that were asked for. */
+  get asked(): unknown[] {
+    return this.contents.map(one => one.user_expressions?.['scale']);
+  }
+
+  requestExecute(
+    content: KernelMessage.IExecuteRequestMsg['content']
+  ): ReturnType<IKernel['requestExecute']> {
+    this.contents.push(content);
+    this._last = new Later();
+    return { done: this._last.promise };
+  }
+
+  answer(value: unknown): void {
+    const data = { 'application/json': value };
+    this.reply({
+      status: 'ok',
+      user_expressions: { scale: { status: 'ok', data } }
+    });
+  }
+
+  fail(ename: string, evalue: string): void {
+    const scale = { status: 'error', ename, evalue };
+    this.reply({ status: 'ok', user_expressions: { scale } });
+  }
+
+  reply(content: object): void {
+    this._last?.resolve({ content: content as Reply });
+  }
+
+  reject(reason: Error): void {
+    this._last?.reject(reason);
+  }
+
+  private _last: Later<{ content: Reply }> | undefined;
 }

@@ -1,0 +1,454 @@
+import type { NotebookPanel } from '@jupyterlab/notebook';
+import type { TranslationBundle } from '@jupyterlab/translation';
+import * as React from 'react';
+
+import type { IContext } from './context';
+import {
+  byStep,
+  type Form,
+  type IFound,
+  type IParameter,
+  type IPlan,
+  shortName
+} from './form';
+import { useAction, useSignals } from './hooks';
+import type { KernelError } from './kernel';
+import { insertMagic, kernelOf, nameOf, run } from './notebooks';
+import {
+  Answer,
+  Button,
+  CodeField,
+  Field,
+  Hint,
+  NumberField,
+  SelectField,
+  Warning
+} from './parts';
+import { warning } from './words';
+
+/** Fill in a search of the notebook in front, see its size, and put its cell there. */
+export function NewSearchSection({
+  context
+}: {
+  context: IContext;
+}): JSX.Element {
+  const { forms, notebooks, trans } = context;
+  useSignals(notebooks.changed);
+  const panel = notebooks.current;
+  const kernel = kernelOf(panel);
+  if (!panel) {
+    return (
+      <Hint>
+        {trans.__('Open a notebook: a search is filled in from what it has.')}
+      </Hint>
+    );
+  }
+  if (!kernel) {
+    return (
+      <Hint>
+        {trans.__(
+          '%1 has no kernel: start one with Kernel, Change Kernel…',
+          nameOf(panel)
+        )}
+      </Hint>
+    );
+  }
+  return (
+    <Filled
+      key={kernel}
+      context={context}
+      form={forms.of(kernel)}
+      panel={panel}
+    />
+  );
+}
+
+interface IForm {
+  context: IContext;
+  form: Form;
+  panel: NotebookPanel;
+}
+
+function Filled({ context, form, panel }: IForm): JSX.Element {
+  const { trans } = context;
+  useSignals(form.changed);
+  const { found, trouble, waiting } = form;
+  const connection = panel.sessionContext.session?.kernel;
+  return (
+    <>
+      {!found && (
+        <Hint>
+          {trans.__(
+            'Estimators and data of %1 are looked up in its kernel when you ask. Nothing is fitted.',
+            nameOf(panel)
+          )}
+        </Hint>
+      )}
+      <div className="jps-Row">
+        <Button
+          kind={found ? undefined : 'main'}
+          disabled={waiting !== ''}
+          label={trans.__('Look in this notebook, %1', nameOf(panel))}
+          onClick={() => void form.look(connection)}
+        >
+          {found ? trans.__('Look again') : trans.__('Look in this notebook')}
+        </Button>
+      </div>
+      <p className="jps-Answer" role="status">
+        {waits(form, trans)}
+      </p>
+      {trouble && <Hint isError>{says(trouble, trans)}</Hint>}
+      {found && <Fields {...{ context, form, panel, found }} />}
+    </>
+  );
+}
+
+function waits(form: Form, trans: TranslationBundle): string {
+  if (form.waiting === '') {
+    return '';
+  }
+  if (form.isBusy) {
+    return trans.__(
+      'The kernel is busy: it answers when its cell has ended, or is interrupted.'
+    );
+  }
+  return form.waiting === 'plan'
+    ? trans.__('Planning…')
+    : trans.__('Asking the kernel…');
+}
+
+function says(trouble: KernelError, trans: TranslationBundle): string {
+  switch (trouble.reason) {
+    case 'none':
+      return trans.__(
+        'The notebook has no kernel: start one with Kernel, Change Kernel…'
+      );
+    case 'dead':
+      return trans.__(
+        'The kernel is dead: restart it, run the cells that make estimator and data, and look again.'
+      );
+    case 'gone':
+      return trans.__(
+        'The kernel ended or was restarted before it answered: run the cells that make estimator and data, and look again.'
+      );
+    case 'skipped':
+      return trans.__(
+        'A cell failed or was interrupted while this waited: ask again.'
+      );
+    case 'missing':
+      return trans.__(
+        'The kernel’s Python has no jupyter_scale: run "%pip install jupyter-scale" in a cell, and look again.'
+      );
+    case 'foreign':
+      return trans.__(
+        'This kernel does not answer in Python: open a notebook of Python’s.'
+      );
+    case 'failed':
+      return trans.__(
+        'The kernel answers %1. Run the notebook’s cells, and look again.',
+        trouble.message
+      );
+  }
+}
+
+interface IFields extends IForm {
+  found: IFound;
+}
+
+function Fields({ context, form, panel, found }: IFields): JSX.Element {
+  const { trans } = context;
+  const { asked, plan, problems, waiting } = form;
+  if (found.estimators.length === 0 || found.data.length === 0) {
+    return (
+      <Hint>
+        {found.estimators.length === 0
+          ? trans.__(
+              'No estimator is there: run a cell that makes one, such as pipe = make_pipeline(…), and look again.'
+            )
+          : trans.__(
+              'No data are there: run a cell that reads them into an array or a data frame, and look again.'
+            )}
+      </Hint>
+    );
+  }
+  const data = found.data.map(
+    ({ name, words }) => [name, `${name} (${words})`] as const
+  );
+  const submit = (event: React.FormEvent): void => {
+    event.preventDefault();
+    void form.propose(panel.sessionContext.session?.kernel);
+  };
+  return (
+    <form
+      className="jps-Form"
+      aria-label={trans.__('New search')}
+      onSubmit={submit}
+    >
+      <SelectField
+        label={trans.__('Estimator')}
+        isWide
+        value={asked.estimator}
+        options={found.estimators.map(({ name, kind }) => [
+          name,
+          `${name} (${kind})`
+        ])}
+        problem={problems['estimator']}
+        onChange={estimator => form.set({ estimator })}
+      />
+      <SelectField
+        label={trans.__('X')}
+        isWide
+        value={asked.X}
+        options={data}
+        problem={problems['X']}
+        onChange={X => form.set({ X })}
+      />
+      <SelectField
+        label={trans.__('y')}
+        isWide
+        value={asked.y}
+        options={[['', trans.__('none')], ...data]}
+        problem={problems['y']}
+        onChange={y => form.set({ y })}
+      />
+      <Grid context={context} form={form} />
+      <NumberField
+        label={trans.__('CV folds')}
+        isWide
+        value={asked.cv}
+        least={2}
+        problem={problems['cv']}
+        onChange={cv => form.set({ cv })}
+      />
+      <SelectField
+        label={trans.__('Scoring')}
+        isWide
+        value={asked.scoring}
+        options={[
+          ['', trans.__('the estimator’s own')],
+          ...found.scorers.map(name => [name, name] as const)
+        ]}
+        problem={problems['scoring']}
+        onChange={scoring => form.set({ scoring })}
+      />
+      <Place context={context} kernel={kernelOf(panel)} />
+      <div className="jps-Row">
+        <button
+          type="submit"
+          className="jps-Button jps-mod-main"
+          disabled={waiting !== ''}
+          title={trans.__('Count what the search would fit; nothing is fitted')}
+        >
+          {trans.__('Plan')}
+        </button>
+      </div>
+      {problems[''] && <Hint isError>{problems['']}</Hint>}
+      {plan && <Planned context={context} panel={panel} plan={plan} />}
+    </form>
+  );
+}
+
+/** The parameters, those of each step together. */
+function Grid({
+  context: { trans },
+  form
+}: {
+  context: IContext;
+  form: Form;
+}): JSX.Element {
+  const [text, setText] = React.useState('');
+  const { asked, estimator, problems } = form;
+  const steps = byStep(estimator?.parameters ?? [], text, asked.grid);
+  return (
+    <fieldset className="jps-Grid">
+      <legend>{trans.__('Parameters to search over')}</legend>
+      <Field label={trans.__('Filter')} isWide>
+        {control => (
+          <input
+            {...control}
+            type="search"
+            className="jps-Input"
+            value={text}
+            onChange={event => setText(event.target.value)}
+            onKeyDown={event => {
+              if (event.key === 'Enter') {
+                event.preventDefault(); // it would plan
+              }
+            }}
+          />
+        )}
+      </Field>
+      <div className="jps-Steps">
+        {steps.length === 0 && (
+          <Hint>
+            {text
+              ? trans.__('No parameter is called so: clear the filter.')
+              : trans.__('This estimator has no parameter that can be varied.')}
+          </Hint>
+        )}
+        {steps.map(([step, parameters]) => (
+          <fieldset key={step} className="jps-Step">
+            <legend className="jps-Group">{step}</legend>
+            {parameters.map(one => (
+              <Parameter
+                key={one.name}
+                parameter={one}
+                values={asked.grid[one.name]}
+                problem={problems[one.name]}
+                form={form}
+                trans={trans}
+              />
+            ))}
+          </fieldset>
+        ))}
+      </div>
+      {problems['grid'] && <Hint isError>{problems['grid']}</Hint>}
+    </fieldset>
+  );
+}
+
+interface IParameterProps {
+  parameter: IParameter;
+  /** Nothing while it is not ticked. */
+  values: string | undefined;
+  problem: string | undefined;
+  form: Form;
+  trans: TranslationBundle;
+}
+
+function Parameter(props: IParameterProps): JSX.Element {
+  const { parameter, values, problem, form, trans } = props;
+  const { name, value, range } = parameter;
+  return (
+    <div className="jps-Parameter">
+      <label>
+        <input
+          type="checkbox"
+          checked={values !== undefined}
+          onChange={event => form.tick(name, event.target.checked)}
+        />
+        <span className="jps-Parameters">{shortName(parameter)}</span>
+        {value && <span className="jps-Note">{trans.__('now %1', value)}</span>}
+      </label>
+      {values !== undefined && (
+        <CodeField
+          label={trans.__('Values of %1', name)}
+          value={values}
+          note={range}
+          problem={problem}
+          onChange={text => form.type(name, text)}
+        />
+      )}
+    </div>
+  );
+}
+
+/** The cluster that this kernel uses next: the same choice as elsewhere in the panel. */
+function Place({
+  context,
+  kernel
+}: {
+  context: IContext;
+  kernel: string;
+}): JSX.Element {
+  const { choices, clusters, trans } = context;
+  useSignals(choices.changed, clusters.changed);
+  const [answer, busy, act] = useAction();
+  const { running } = clusters;
+  const chosen = choices.of(kernel);
+  const cluster = clusters.get(chosen);
+  const options: [string, string][] = [
+    [
+      '',
+      running.length
+        ? trans.__('none picked: one that runs')
+        : trans.__('start local when it runs')
+    ],
+    ...running.map(({ id }): [string, string] => [id, id])
+  ];
+  if (chosen && !running.some(({ id }) => id === chosen)) {
+    options.push([
+      chosen,
+      cluster?.state === 'starting'
+        ? trans.__('%1 (starting)', chosen)
+        : trans.__('%1 (not running)', chosen)
+    ]);
+  }
+  return (
+    <>
+      <SelectField
+        label={trans.__('Cluster')}
+        isWide
+        value={chosen}
+        options={options}
+        disabled={busy}
+        onChange={id => act(() => choices.choose(kernel, id))}
+      />
+      <Warning>{cluster ? warning(cluster, trans) : ''}</Warning>
+      <Answer answer={answer} />
+    </>
+  );
+}
+
+interface IPlanned {
+  context: IContext;
+  panel: NotebookPanel;
+  plan: IPlan;
+}
+
+/** How large the search is, and its cell. */
+function Planned({ context: { trans }, panel, plan }: IPlanned): JSX.Element {
+  const [answer, , act] = useAction();
+  const node = React.useRef<HTMLElement>(null);
+  React.useEffect(
+    () => node.current?.scrollIntoView({ block: 'nearest' }),
+    [plan]
+  );
+  const name = nameOf(panel);
+  const add = (andRun: boolean): void =>
+    act(async () => {
+      const cells = insertMagic(panel, plan.code);
+      if (andRun) {
+        void run(panel, cells).catch(() => undefined); // the cell shows what is wrong
+      }
+      return trans.__('The cell is in %1.', name);
+    });
+  return (
+    <section ref={node} className="jps-Card" aria-label={trans.__('Plan')}>
+      <p role="status">
+        <strong>
+          {[
+            trans._n('%1 cell', '%1 cells', plan.cells),
+            trans._n('%1 fit', '%1 fits', plan.fits),
+            trans._n('%1 fit saved', '%1 fits saved', plan.fits_saved)
+          ].join(', ')}
+        </strong>
+      </p>
+      <ul className="jps-Failures">
+        {plan.notes.map(note => (
+          <li key={note}>{note}</li>
+        ))}
+      </ul>
+      <details className="jps-Details">
+        <summary>{trans.__('Its cell')}</summary>
+        <pre className="jps-Code">{plan.code}</pre>
+      </details>
+      <div className="jps-Row">
+        <Button
+          label={trans.__('Insert cell below the active one of %1', name)}
+          onClick={() => add(false)}
+        >
+          {trans.__('Insert cell')}
+        </Button>
+        <Button
+          kind="main"
+          label={trans.__('Insert and run in %1', name)}
+          onClick={() => add(true)}
+        >
+          {trans.__('Insert and run')}
+        </Button>
+      </div>
+      <Answer answer={answer} />
+    </section>
+  );
+}
