@@ -158,6 +158,13 @@ interface IFields extends IForm {
 function Fields({ context, form, panel, found }: IFields): JSX.Element {
   const { trans } = context;
   const { asked, plan, problems, waiting } = form;
+  const [answers, setAnswers] = React.useState(0);
+  const node = React.useRef<HTMLFormElement>(null);
+  React.useEffect(() => {
+    if (answers > 0) {
+      node.current?.querySelector<HTMLElement>('[aria-invalid]')?.focus();
+    }
+  }, [answers]);
   if (found.estimators.length === 0 || found.data.length === 0) {
     return (
       <Hint>
@@ -176,10 +183,13 @@ function Fields({ context, form, panel, found }: IFields): JSX.Element {
   );
   const submit = (event: React.FormEvent): void => {
     event.preventDefault();
-    void form.propose(panel.sessionContext.session?.kernel);
+    void form
+      .propose(panel.sessionContext.session?.kernel)
+      .then(() => setAnswers(answers + 1));
   };
   return (
     <form
+      ref={node}
       className="jps-Form"
       aria-label={trans.__('New search')}
       onSubmit={submit}
@@ -361,8 +371,8 @@ function Place({
     [
       '',
       running.length
-        ? trans.__('none picked: one that runs')
-        : trans.__('start local when it runs')
+        ? trans.__('any that runs')
+        : trans.__('starts a local one')
     ],
     ...running.map(({ id }): [string, string] => [id, id])
   ];
@@ -400,10 +410,9 @@ interface IPlanned {
 function Planned({ context: { trans }, panel, plan }: IPlanned): JSX.Element {
   const [answer, , act] = useAction();
   const node = React.useRef<HTMLElement>(null);
-  React.useEffect(
-    () => node.current?.scrollIntoView({ block: 'nearest' }),
-    [plan]
-  );
+  React.useEffect(() => {
+    node.current?.scrollIntoView({ block: 'nearest' });
+  }, [plan]);
   const name = nameOf(panel);
   const add = (andRun: boolean): void =>
     act(async () => {

@@ -42,7 +42,15 @@ export class Panel extends SidePanel {
     const accordion = this.content as AccordionPanel;
     accordion.collapse(NEW_SEARCH);
     accordion.collapse(sections.length - 1);
-    accordion.setRelativeSizes([5, 5, 4, 3, 1]);
+    accordion.setRelativeSizes([5, 0, 4, 3, 0]);
+    accordion.expansionToggled.connect((_, index) => {
+      if (
+        index === NEW_SEARCH &&
+        accordion.widgets[index]?.isHidden === false
+      ) {
+        accordion.setRelativeSizes([3, 16, 3, 2, 0]); // it is long
+      }
+    });
   }
 
   /** Open the section in which a search is filled in. */

@@ -21,7 +21,7 @@ export function SearchSection({ context }: { context: IContext }): JSX.Element {
     return (
       <Hint>
         {trans.__(
-          'No search yet. Begin a cell that fits a scikit-learn search with %1: while it runs, it is shown here.',
+          'No search yet. Fill one in above, or begin a cell that fits a scikit-learn search with %1: while it runs, it is shown here.',
           MAGIC
         )}
       </Hint>

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
+import pytest
 from lab import Lab
 from slow import SLOW
 
@@ -16,20 +17,47 @@ from sklearn.model_selection import GridSearchCV
 search = GridSearchCV(Slow(), {{"seconds": [0.3 + i / 1000 for i in range(200)]}}, cv=2)
 """
 # no widgets' words: a page that is loaded again misses the comms of what runs, and they say so
+Opened = tuple[Any, list[str]]
 OURS = ("jupyter-scale", "jupyter_scale", "jps-", "Scale")
 
 
-def open_panel(jupyterlab: Lab, name: str) -> tuple[Any, list[str]]:
+def open_panel(jupyterlab: Lab, name: str, command: str = "jupyter-scale:open-panel") -> Opened:
     """Open a notebook and the panel; return that, and where errors of the page will be."""
     jupyterlab.open(name)
     errors: list[str] = []
     page = jupyterlab.page
     page.on("pageerror", lambda error: errors.append(f"{error.message} {error.stack}"))
     page.on("console", lambda said: said.type == "error" and errors.append(said.text))
-    jupyterlab.command("jupyter-scale:open-panel")
+    jupyterlab.command(command)
     panel = page.get_by_role("region", name="Scale", exact=True)
     panel.wait_for()
     return panel, errors
+
+
+def start_one(panel: Any) -> Any:
+    """Start a cluster of one worker, by the keyboard; return its card, when that is there."""
+    panel.get_by_label("Profile").select_option("local")
+    panel.get_by_label("Size", exact=True).select_option("fixed")
+    panel.get_by_role("slider", name="Workers").press("Home")
+    workers = panel.get_by_role("spinbutton", name="Workers")
+    assert workers.input_value() == "1"
+    workers.press("Enter")
+    card = panel.locator("[data-cluster]")
+    card.wait_for()
+    return card
+
+
+def run(page: Any, *cells: int) -> None:
+    """Run cells of the notebook in front, without waiting for their end."""
+    for cell in cells:
+        page.evaluate(
+            """async cell => {
+                const { commands, shell } = window.jupyterapp;
+                shell.currentWidget.content.activeCellIndex = cell;
+                void commands.execute('notebook:run-cell');
+            }""",
+            cell,
+        )
 
 
 def done(bar: Any) -> int:
@@ -43,18 +71,24 @@ def wait_until_more(page: Any, bar: Any, before: int, seconds: float) -> None:
         page.wait_for_timeout(100)
 
 
-def test_a_cluster_is_used_and_a_search_is_there_again_after_a_reload(jupyterlab: Lab) -> None:
-    jupyterlab.write("panel.ipynb", SEARCH, "%%scale\nsearch.fit(X, y)")
-    panel, errors = open_panel(jupyterlab, "panel.ipynb")
+@pytest.fixture(scope="module")
+def opened(jupyterlab: Lab) -> Opened:
+    """Return the panel and its page's errors: each test runs its own cells of one notebook."""
+    fit = "search.fit(X, y)"
+    jupyterlab.write("panel.ipynb", SEARCH, f"%%scale\n{fit}", f"%%scale --local\n{fit}")
+    return open_panel(jupyterlab, "panel.ipynb")
+
+
+def test_a_cluster_is_used_and_a_search_is_there_again_after_a_reload(
+    jupyterlab: Lab, opened: Opened
+) -> None:
+    panel, errors = opened
     page = jupyterlab.page
     badge = page.locator(".jps-Badge-button")
     assert "no cluster" in badge.inner_text()
 
-    panel.get_by_label("Profile").select_option("local")
-    panel.get_by_label("Size", exact=True).select_option("fixed")
-    panel.get_by_role("spinbutton", name="Workers").fill("1")
-    panel.get_by_role("spinbutton", name="Workers").press("Enter")
-    card = panel.locator("[data-cluster]")
+    card = start_one(panel)
+    run(page, 0)  # meanwhile
     card.get_by_text("running", exact=True).wait_for()
     card.get_by_role("meter", name="Workers").wait_for()
     use = card.get_by_role("button", name="Use in this notebook, panel.ipynb")
@@ -63,11 +97,12 @@ def test_a_cluster_is_used_and_a_search_is_there_again_after_a_reload(jupyterlab
     name = card.get_attribute("data-cluster")
     badge.get_by_text(name).wait_for()
 
-    jupyterlab.command("notebook:run-all-cells")
+    run(page, 1)
     found = panel.locator("[data-search]")
     bar = found.get_by_role("progressbar")
     bar.wait_for()
     wait_until_more(page, bar, 0, 30)
+    card.get_by_text("1 search runs on it").wait_for()
     jupyterlab.output(1).get_by_text(f"Picked in the side panel: {name}").wait_for()
 
     page.reload()
@@ -99,18 +134,17 @@ def test_a_cluster_is_used_and_a_search_is_there_again_after_a_reload(jupyterlab
     assert not [error for error in errors if any(word in error for word in OURS)]
 
 
-def test_a_search_whose_kernel_is_gone_says_so_in_its_cell(jupyterlab: Lab) -> None:
-    jupyterlab.write("gone.ipynb", SEARCH, "%%scale --local\nsearch.fit(X, y)")
-    panel, errors = open_panel(jupyterlab, "gone.ipynb")
+def test_a_search_whose_kernel_is_gone_says_so_in_its_cell(jupyterlab: Lab, opened: Opened) -> None:
+    panel, errors = opened
     page = jupyterlab.page
-    jupyterlab.command("notebook:run-all-cells")
+    run(page, 0, 2)
     found = panel.locator("[data-search]")
     wait_until_more(page, found.get_by_role("progressbar"), 0, 30)
     page.evaluate(  # until it is there again: a server that ends meanwhile waits for it in vain
         "() => window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.restart()"
     )
     found.get_by_text("interrupted", exact=True).wait_for()
-    jupyterlab.output(1).get_by_text("Interrupted").first.wait_for()
+    jupyterlab.output(2).get_by_text("Interrupted").first.wait_for()
     found.get_by_role("button", name="Go to cell").click()
     active = page.locator(".jp-CodeCell.jp-mod-active")
     active.get_by_text("search.fit").first.wait_for()
