@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import nbformat
+import pytest
 from lab import Lab
-from test_panel import OURS, open_panel, start_one
+from test_panel import OURS, Opened, open_panel, run, start_one
 
-NEW = "jupyter-scale:new-search"
+BUSY = "import time\nprint('begun')\ntime.sleep(100)"
 SETUP = """
 from sklearn.datasets import load_iris
 from sklearn.pipeline import make_pipeline
@@ -24,15 +25,21 @@ def look(panel: Any) -> None:
     panel.get_by_role("button", name="Look in this notebook").click()
 
 
-def test_a_search_is_filled_in_planned_and_run(jupyterlab: Lab) -> None:
-    jupyterlab.write("form.ipynb", SETUP, PIPELINE)
-    panel, errors = open_panel(jupyterlab, "form.ipynb", NEW)
+@pytest.fixture(scope="module")
+def opened(jupyterlab: Lab) -> Opened:
+    """Return the panel and its page's errors: each test runs its own cells of one notebook."""
+    jupyterlab.write("form.ipynb", BUSY, SETUP, PIPELINE)
+    return open_panel(jupyterlab, "form.ipynb", "jupyter-scale:new-search")
+
+
+def test_a_search_is_filled_in_planned_and_run(jupyterlab: Lab, opened: Opened) -> None:
+    panel, errors = opened
     page = jupyterlab.page
     start_one(panel)
     look(panel)
     panel.get_by_text("No estimator is there").wait_for()
 
-    jupyterlab.command("notebook:run-all-cells")
+    run(page, 1, 2)
     look(panel)  # while the cells run: it is answered after them
     form = panel.get_by_role("form", name="New search")
     form.wait_for()
@@ -66,11 +73,11 @@ def test_a_search_is_filled_in_planned_and_run(jupyterlab: Lab) -> None:
     cluster.select_option(name)
     plan.get_by_role("button", name="Insert and run").click()
 
-    jupyterlab.output(3).get_by_text("GridSearchCV(Pipeline)").first.wait_for()
+    jupyterlab.output(4).get_by_text("GridSearchCV(Pipeline)").first.wait_for()
     found = panel.locator("[data-search]")
     found.get_by_text("done", exact=True).wait_for()
     found.get_by_text(f"on {name}, ").wait_for()
-    jupyterlab.output(3).get_by_text(f"Picked in the side panel: {name}").wait_for()
+    jupyterlab.output(4).get_by_text(f"Picked in the side panel: {name}").wait_for()
     page.locator(".jps-Badge-button").get_by_text(name).wait_for()
 
     # with another that is only put in: the magics are loaded once, and the name is free
@@ -78,19 +85,18 @@ def test_a_search_is_filled_in_planned_and_run(jupyterlab: Lab) -> None:
     plan.get_by_role("button", name="Insert cell").click()
     page.evaluate("() => window.jupyterapp.commands.execute('docmanager:save')")
     sources = [cell.source for cell in nbformat.read(jupyterlab.folder / "form.ipynb", 4).cells]
-    assert sources[2] == "%load_ext jupyter_scale"
-    assert sources[3].startswith("%%scale\n")
-    assert "search.fit(X, y)" in sources[3]
-    assert "search_2.fit(X, y)" in sources[4]
-    assert len(sources) == 5
+    assert sources[3] == "%load_ext jupyter_scale"
+    assert sources[4].startswith("%%scale\n")
+    assert "search.fit(X, y)" in sources[4]
+    assert "search_2.fit(X, y)" in sources[5]
+    assert len(sources) == 6
     assert not [error for error in errors if any(word in error for word in OURS)]
 
 
-def test_a_kernel_that_does_not_answer_is_said_in_a_line(jupyterlab: Lab) -> None:
-    jupyterlab.write("busy.ipynb", "import time\nprint('begun')\ntime.sleep(100)")
-    panel, errors = open_panel(jupyterlab, "busy.ipynb", NEW)
+def test_a_kernel_that_does_not_answer_is_said_in_a_line(jupyterlab: Lab, opened: Opened) -> None:
+    panel, errors = opened
     page = jupyterlab.page
-    jupyterlab.command("notebook:run-all-cells")
+    run(page, 0)
     jupyterlab.output(0).get_by_text("begun").wait_for()
     look(panel)
     panel.get_by_text("The kernel is busy: it answers when its cell has ended").wait_for()
