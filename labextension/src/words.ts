@@ -38,7 +38,7 @@ export function warning(cluster: ICluster, trans: TranslationBundle): string {
   return cluster.differs.length === 0
     ? ''
     : trans.__(
-        'It has other packages: %1. %2 refuses it: start one with the versions of here, or go on at your own risk with %2 --force.',
+        'It has other packages: %1. %2 refuses it: start one with the same versions, or go on at your own risk with %2 --force.',
         cluster.differs.join(', '),
         MAGIC
       );

@@ -1,4 +1,5 @@
 import type { KernelMessage } from '@jupyterlab/services';
+import type { TranslationBundle } from '@jupyterlab/translation';
 import { Signal } from '@lumino/signaling';
 
 import type { IFeed } from '../src/feed';
@@ -31,6 +32,12 @@ export class Later<T> {
   resolve!: (value: T) => void;
   reject!: (reason: Error) => void;
 }
+
+/** English: Node.js cannot load JupyterLab's own. */
+export const trans = {
+  __: (text: string, ...values: unknown[]) =>
+    text.replace(/%(\d)/g, (_, i: string) => String(values[Number(i) - 1]))
+} as TranslationBundle;
 
 /** Let all that is settled go on. */
 export function settled(): Promise<void> {
