@@ -45,15 +45,6 @@ interface IValue {
   readonly evalue?: string;
 }
 
-/** Whether it is there, and takes requests. */
-export function answering(kernel: IKernel | null | undefined): boolean {
-  return (
-    !!kernel &&
-    !kernel.isDisposed &&
-    !['dead', 'terminating'].includes(kernel.status)
-  );
-}
-
 /**
  * Evaluate an expression of the module jupyter_scale.launch, whose value says itself in JSON.
  *
@@ -66,7 +57,7 @@ export async function evaluate<T>(
   if (!kernel) {
     throw new KernelError('none');
   }
-  if (!answering(kernel)) {
+  if (kernel.isDisposed || ['dead', 'terminating'].includes(kernel.status)) {
     throw new KernelError('dead');
   }
   const module = '__import__("jupyter_scale.launch", fromlist=["_"])';
