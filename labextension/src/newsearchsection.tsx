@@ -3,27 +3,20 @@ import type { TranslationBundle } from '@jupyterlab/translation';
 import * as React from 'react';
 
 import type { IContext } from './context';
-import {
-  byStep,
-  type Form,
-  type IFound,
-  type IParameter,
-  type IPlan,
-  shortName
-} from './form';
+import type { Form, IFound } from './form';
+import { Grid } from './gridfield';
 import { useAction, useSignals } from './hooks';
 import type { KernelError } from './kernel';
-import { insertMagic, kernelOf, nameOf, run } from './notebooks';
+import { kernelOf, nameOf } from './notebooks';
 import {
   Answer,
   Button,
-  CodeField,
-  Field,
   Hint,
   NumberField,
   SelectField,
   Warning
 } from './parts';
+import { Planned } from './planned';
 import { warning } from './words';
 
 /** Fill in a search of the notebook in front, see its size, and put its cell there. */
@@ -258,101 +251,6 @@ function Fields({ context, form, panel, found }: IFields): JSX.Element {
   );
 }
 
-/** The parameters, those of each step together. */
-function Grid({
-  context: { trans },
-  form
-}: {
-  context: IContext;
-  form: Form;
-}): JSX.Element {
-  const [text, setText] = React.useState('');
-  const { asked, estimator, problems } = form;
-  const steps = byStep(estimator?.parameters ?? [], text, asked.grid);
-  return (
-    <fieldset className="jps-Grid">
-      <legend>{trans.__('Parameters to search over')}</legend>
-      <Field label={trans.__('Filter')} isWide>
-        {control => (
-          <input
-            {...control}
-            type="search"
-            className="jps-Input"
-            value={text}
-            onChange={event => setText(event.target.value)}
-            onKeyDown={event => {
-              if (event.key === 'Enter') {
-                event.preventDefault(); // it would plan
-              }
-            }}
-          />
-        )}
-      </Field>
-      <div className="jps-Steps">
-        {steps.length === 0 && (
-          <Hint>
-            {text
-              ? trans.__('No parameter is called so: clear the filter.')
-              : trans.__('This estimator has no parameter that can be varied.')}
-          </Hint>
-        )}
-        {steps.map(([step, parameters]) => (
-          <fieldset key={step} className="jps-Step">
-            <legend className="jps-Group">{step}</legend>
-            {parameters.map(one => (
-              <Parameter
-                key={one.name}
-                parameter={one}
-                values={asked.grid[one.name]}
-                problem={problems[one.name]}
-                form={form}
-                trans={trans}
-              />
-            ))}
-          </fieldset>
-        ))}
-      </div>
-      {problems['grid'] && <Hint isError>{problems['grid']}</Hint>}
-    </fieldset>
-  );
-}
-
-interface IParameterProps {
-  parameter: IParameter;
-  /** Nothing while it is not ticked. */
-  values: string | undefined;
-  problem: string | undefined;
-  form: Form;
-  trans: TranslationBundle;
-}
-
-function Parameter(props: IParameterProps): JSX.Element {
-  const { parameter, values, problem, form, trans } = props;
-  const { name, value, range } = parameter;
-  return (
-    <div className="jps-Parameter">
-      <label>
-        <input
-          type="checkbox"
-          checked={values !== undefined}
-          onChange={event => form.tick(name, event.target.checked)}
-        />
-        <span className="jps-Parameters">{shortName(parameter)}</span>
-        {value && <span className="jps-Note">{trans.__('now %1', value)}</span>}
-      </label>
-      {values !== undefined && (
-        <CodeField
-          label={trans.__('Values of %1', name)}
-          value={values}
-          note={range}
-          problem={problem}
-          onChange={text => form.type(name, text)}
-        />
-      )}
-    </div>
-  );
-}
-
 /** The cluster that this kernel uses next: the same choice as elsewhere in the panel. */
 function Place({
   context,
@@ -397,67 +295,5 @@ function Place({
       <Warning>{cluster ? warning(cluster, trans) : ''}</Warning>
       <Answer answer={answer} />
     </>
-  );
-}
-
-interface IPlanned {
-  context: IContext;
-  panel: NotebookPanel;
-  plan: IPlan;
-}
-
-/** How large the search is, and its cell. */
-function Planned({ context: { trans }, panel, plan }: IPlanned): JSX.Element {
-  const [answer, , act] = useAction();
-  const node = React.useRef<HTMLElement>(null);
-  React.useEffect(() => {
-    node.current?.scrollIntoView({ block: 'nearest' });
-  }, [plan]);
-  const name = nameOf(panel);
-  const add = (andRun: boolean): void =>
-    act(async () => {
-      const cells = insertMagic(panel, plan.code);
-      if (andRun) {
-        void run(panel, cells).catch(() => undefined); // the cell shows what is wrong
-      }
-      return trans.__('The cell is in %1.', name);
-    });
-  return (
-    <section ref={node} className="jps-Card" aria-label={trans.__('Plan')}>
-      <p role="status">
-        <strong>
-          {[
-            trans._n('%1 cell', '%1 cells', plan.cells),
-            trans._n('%1 fit', '%1 fits', plan.fits),
-            trans._n('%1 fit saved', '%1 fits saved', plan.fits_saved)
-          ].join(', ')}
-        </strong>
-      </p>
-      <ul className="jps-Failures">
-        {plan.notes.map(note => (
-          <li key={note}>{note}</li>
-        ))}
-      </ul>
-      <details className="jps-Details">
-        <summary>{trans.__('Its cell')}</summary>
-        <pre className="jps-Code">{plan.code}</pre>
-      </details>
-      <div className="jps-Row">
-        <Button
-          label={trans.__('Insert cell below the active one of %1', name)}
-          onClick={() => add(false)}
-        >
-          {trans.__('Insert cell')}
-        </Button>
-        <Button
-          kind="main"
-          label={trans.__('Insert and run in %1', name)}
-          onClick={() => add(true)}
-        >
-          {trans.__('Insert and run')}
-        </Button>
-      </div>
-      <Answer answer={answer} />
-    </section>
   );
 }
