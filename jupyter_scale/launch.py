@@ -154,6 +154,7 @@ def suggested(value: Any, declared: Sequence[Any]) -> list[Any]:
     if any(map(is_boolean, declared)):
         return [True, False]
     names = [each for one in declared if isinstance(one, Options) for each in one.options]
+    names = [each for each in names if each != "precomputed"]  # which asks for other data
     if isinstance(value, str) or value is None:
         return sorted(names, key=str)
     for one in declared:

@@ -17,7 +17,10 @@ from processes import close_clusters
 from traitlets.config import Config
 
 TIMEOUT = 60
-LONG = ("test_scikit_learn.py", "test_conformance.py", "test_lost.py", "test_axes.py")
+LONG = (
+    *("test_scikit_learn.py", "test_conformance.py", "test_lost.py", "test_axes.py"),
+    *("test_magics.py", "test_parts.py"),
+)
 """Files that take minutes: they begin first, so that the other process is not waited for."""
 
 

@@ -6,6 +6,7 @@ import type { Dashboards } from './dashboards';
 import type { Forms } from './form';
 import type { Notebooks } from './notebooks';
 import type { Searches } from './searches';
+import type { Views } from './views';
 
 /** What the panel's sections show, and act upon. */
 export interface IContext {
@@ -16,6 +17,10 @@ export interface IContext {
   readonly notebooks: Notebooks;
   readonly searches: Searches;
   readonly trans: TranslationBundle;
+  /** Nothing where there is no place beside a notebook. */
+  readonly views: Views | null;
+  /** Watch a cluster from the notebook in front: in a cell, and where there is place in a tab. */
+  readonly watch: (cluster: string) => Promise<void>;
   /** Open a notebook, and go to a cell of it. */
   readonly goToCell: (path: string, cell: string) => Promise<void>;
 }

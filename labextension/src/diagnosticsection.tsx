@@ -38,6 +38,18 @@ export function DiagnosticSection({
         options={running.map(one => [one.id, one.id])}
         onChange={setPicked}
       />
+      <div className="jps-Row">
+        <Button
+          disabled={busy || !notebooks.current}
+          label={trans.__(
+            'Watch %1: insert and run a cell that shows its tasks, workers and logs',
+            cluster.id
+          )}
+          onClick={() => act(() => context.watch(cluster.id))}
+        >
+          {trans.__('Watch')}
+        </Button>
+      </div>
       {cluster.dashboard ? (
         <div className="jps-Row" role="group" aria-label={trans.__('Plots')}>
           {plots(trans).map(plot => (

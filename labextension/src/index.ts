@@ -7,6 +7,7 @@ import {
 import { ICommandPalette, IToolbarWidgetRegistry } from '@jupyterlab/apputils';
 import { ILauncher } from '@jupyterlab/launcher';
 import { INotebookTracker, type NotebookPanel } from '@jupyterlab/notebook';
+import { IRenderMimeRegistry } from '@jupyterlab/rendermime';
 import { ISettingRegistry } from '@jupyterlab/settingregistry';
 import { ITranslator, nullTranslator } from '@jupyterlab/translation';
 
@@ -18,21 +19,24 @@ import type { IContext } from './context';
 import { Dashboards } from './dashboards';
 import { Feed } from './feed';
 import { Forms } from './form';
-import { goTo, Notebooks } from './notebooks';
+import { goTo, insertMagic, kernelOf, Notebooks, run } from './notebooks';
 import { Outputs } from './outputs';
 import { Panel } from './panel';
 import { Requests } from './requests';
 import { Searches } from './searches';
 import { IScale } from './tokens';
+import { Views } from './views';
 
 const PLUGIN = 'jupyter-scale:panel';
+const WATCH = '%scale watch';
+const VIEW = 'notebook:create-output-view'; // JupyterLab's, of the active cell
 
 const plugin: JupyterFrontEndPlugin<IScale> = {
   id: PLUGIN,
   description: 'Clusters and searches of jupyter_scale, live in a side panel.',
   autoStart: true,
   provides: IScale,
-  requires: [INotebookTracker],
+  requires: [INotebookTracker, IRenderMimeRegistry],
   optional: [
     ITranslator,
     ISettingRegistry,
@@ -48,6 +52,7 @@ const plugin: JupyterFrontEndPlugin<IScale> = {
 function activate(
   app: JupyterFrontEnd,
   tracker: INotebookTracker,
+  rendermime: IRenderMimeRegistry,
   translator: ITranslator | null,
   registry: ISettingRegistry | null,
   palette: ICommandPalette | null,
@@ -62,14 +67,30 @@ function activate(
   const requests = new Requests(serverSettings);
   const feed = new Feed(serverSettings);
   const notebooks = new Notebooks(tracker);
+  const choices = new Choices(requests, feed);
+  const searches = new Searches(requests, feed);
   const context: IContext = {
-    choices: new Choices(requests, feed),
+    choices,
     clusters: new Clusters(requests, feed),
     dashboards: new Dashboards(app, shell),
     forms: new Forms(),
     notebooks,
-    searches: new Searches(requests, feed),
+    searches,
     trans,
+    views: shell && new Views(shell, searches, rendermime),
+    watch: async cluster => {
+      const panel = notebooks.current;
+      if (!panel) {
+        throw new Error(
+          trans.__('Open a notebook first: it is watched there.')
+        );
+      }
+      await choices.choose(kernelOf(panel), cluster);
+      await run(panel, insertMagic(panel, WATCH));
+      if (app.commands.hasCommand(VIEW)) {
+        await app.commands.execute(VIEW);
+      }
+    },
     goToCell: async (path, cell) => {
       const open =
         notebooks.at(path) ??
@@ -85,7 +106,7 @@ function activate(
       }
     }
   };
-  const { choices, clusters, searches } = context;
+  const { clusters } = context;
 
   const outputs = new Outputs(searches, () => notebooks.cells());
   notebooks.changed.connect(() => outputs.update());

@@ -141,6 +141,14 @@ function Search({ context, search }: ICard): JSX.Element {
             {trans.__('Go to cell')}
           </Button>
         )}
+        {context.views && (
+          <Button
+            label={trans.__('Open %1 in a tab', search.name)}
+            onClick={() => context.views?.open(search)}
+          >
+            {trans.__('Open')}
+          </Button>
+        )}
         {!live && (
           <Button
             disabled={busy}

@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 from beds import Bed
 from distributed import Security
-from processes import free_port, wait_for
+from processes import free_port, wait_for, wait_for_port
 
 ROLES = ("client", "scheduler", "worker")
 
@@ -24,12 +24,14 @@ def start(folder: Path) -> Iterator[Bed]:
         (folder / f"{name}.pem").write_text(text)
     files = {name: str(folder / f"{name}.pem") for name in ("ca", "cert", "key")}
     tls = ["--tls-ca-file", files["ca"], "--tls-cert", files["cert"], "--tls-key", files["key"]]
-    address = f"tls://127.0.0.1:{free_port()}"
+    port = free_port()
+    address = f"tls://127.0.0.1:{port}"
     scheduler = ["scheduler", "--host", address, "--no-dashboard", *tls]
     worker = ["worker", address, "--host", "127.0.0.1", "--no-dashboard", "--nthreads", "1", *tls]
     with ExitStack() as stack:
         for words in (scheduler, worker):
             stack.enter_context(running(words, folder))
+        wait_for_port(port)
         settings = {"distributed.comm.tls.ca-file": files["ca"]}
         for role in ROLES:
             settings[f"distributed.comm.tls.{role}.cert"] = files["cert"]

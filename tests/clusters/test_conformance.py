@@ -57,7 +57,10 @@ def runtime(bed: Bed) -> None:
 def cluster(bed: Bed) -> Cluster:
     """The bed's cluster with one worker, started by the first test that asks for it."""
     found = clusters.current()
-    return found or clusters.start("bed", Wish(1 if bed.hosted else None, memory=bed.memory))
+    if found is None:
+        found = clusters.start("bed", Wish(1 if bed.hosted else None, memory=bed.memory))
+        found.client.wait_for_workers(1, timeout=SLOW)  # nobody has waited for those of others
+    return found
 
 
 def present(cluster: Cluster) -> int:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from distributed import Client
-from processes import free_port, wait_for
+from processes import free_port, wait_for, wait_for_port
 
 from jupyter_scale import clusters
 from jupyter_scale.clusters import Cluster, ClusterError, registry
@@ -118,6 +118,7 @@ def test_a_worker_without_a_nanny_has_one_thread_too(
         for words in (scheduler, worker)
     ]
     try:
+        wait_for_port(port)
         cluster = clusters.use(f"127.0.0.1:{port}")
         cluster.client.wait_for_workers(1, timeout=30)
         before = os.environ.get("OMP_NUM_THREADS")

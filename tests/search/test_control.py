@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from distributed import Client, LocalCluster
+from distributed import Client
 from equality import assert_same_results
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.datasets import make_classification
@@ -19,6 +19,7 @@ from sklearn.exceptions import FitFailedWarning
 from sklearn.experimental import enable_halving_search_cv  # noqa: F401
 from sklearn.model_selection import GridSearchCV, HalvingGridSearchCV, cross_validate
 from sklearn.svm import SVC
+from workers import started
 
 from jupyter_scale import Control, Score, SearchStopped, merged, stream
 
@@ -222,12 +223,7 @@ def test_pause_and_resume(where: Client | None, tmp_path: Path) -> None:
 
 
 def test_the_number_of_workers_changes_in_mid_flight(tmp_path: Path) -> None:
-    with (
-        LocalCluster(
-            n_workers=1, threads_per_worker=1, dashboard_address="127.0.0.1:0", host="127.0.0.1"
-        ) as cluster,
-        Client(cluster) as client,
-    ):
+    with started(1) as (cluster, client):
         control, changes, places = Control(), [2, 1], set()
 
         def change(score: Score) -> None:

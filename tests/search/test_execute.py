@@ -20,7 +20,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
-from workers import two_workers
+from workers import started, two_workers
 
 from jupyter_scale import SearchReport, merged
 
@@ -215,12 +215,7 @@ def test_nothing_stays_on_the_workers(client: Client, tmp_path: Path) -> None:
 
 
 def test_a_worker_that_joins_late_takes_part(tmp_path: Path) -> None:
-    with (
-        LocalCluster(
-            n_workers=0, threads_per_worker=1, dashboard_address="127.0.0.1:0", host="127.0.0.1"
-        ) as cluster,
-        Client(cluster) as client,
-    ):
+    with started(0) as (cluster, client):
         thread = threading.Timer(0.5, lambda: cluster.scale(1))
         thread.start()
         with merged(client):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import random
 import re
@@ -13,11 +12,9 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from multiprocessing import forkserver
 from pathlib import Path
 from typing import Any
 
-import dask
 import numpy as np
 import pytest
 from distributed import Client, get_worker
@@ -78,18 +75,8 @@ def search() -> GridSearchCV:
     )
 
 
-@pytest.fixture(scope="module")
-def quick() -> Iterator[None]:
-    """Fork workers from a process that has imported everything: many die here."""
-    modules = ["distributed.nanny", "jupyter_scale.search", "sklearn.svm", "sklearn.pipeline"]
-    multiprocessing.get_context("forkserver").set_forkserver_preload(modules)
-    with dask.config.set({"distributed.worker.multiprocessing-method": "forkserver"}):
-        forkserver.ensure_running()
-        yield
-
-
 @pytest.fixture
-def fragile(quick: None) -> Iterator[Client]:
+def fragile() -> Iterator[Client]:
     """A cluster of its own, whose workers may die."""
     with two_workers() as client:
         yield client

@@ -119,13 +119,24 @@ def test_a_cluster_is_used_and_a_search_is_there_again_after_a_reload(
         timeout=10_000,
     )
 
+    found.get_by_role("button", name="Open GridSearchCV(Slow) in a tab").click()
+    view = page.locator(".jps-View")
+    view.get_by_role("progressbar", name="GridSearchCV(Slow)").wait_for()
+    wait_until_more(page, view.get_by_role("progressbar"), before, 10)
+
     found.get_by_role("button", name="Pause").click()
     found.get_by_role("button", name="Resume").click()
     found.get_by_role("button", name="Stop").click()
     found.get_by_text("stopped", exact=True).wait_for()
     jupyterlab.output(1).get_by_text(", stopped").first.wait_for()
+    view.get_by_text(", stopped").first.wait_for()
+    assert view.get_by_role("progressbar").count() == 0
     found.get_by_role("button", name="Dismiss").click()
     found.wait_for(state="detached")
+
+    panel.get_by_role("button", name=f"Watch {name}:").click()
+    watched = page.locator(".jp-LinkedOutputView")
+    watched.get_by_text("1 worker, 1 thread").first.wait_for()
 
     card.get_by_text("Size and end").click()
     card.get_by_role("button", name="Close").click()

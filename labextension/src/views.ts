@@ -1,0 +1,95 @@
+import type { ILabShell } from '@jupyterlab/application';
+import { MainAreaWidget } from '@jupyterlab/apputils';
+import { type IRenderMimeRegistry, MimeModel } from '@jupyterlab/rendermime';
+import type { Message } from '@lumino/messaging';
+import { Panel } from '@lumino/widgets';
+
+import { scaleIcon } from './icon';
+import type { Searches } from './searches';
+import type { ISearch } from './states';
+
+const PREFIX = 'jupyter-scale-search-';
+const HTML = 'text/html';
+
+/** What the cells of searches show, in tabs of their own. */
+export class Views {
+  constructor(
+    private readonly _shell: ILabShell,
+    private readonly _searches: Searches,
+    private readonly _rendermime: IRenderMimeRegistry
+  ) {}
+
+  /** Open a search beside what is in front, or go there if it is open. */
+  open(search: ISearch): void {
+    const id = `${PREFIX}${search.id}`;
+    if (![...this._shell.widgets('main')].some(widget => widget.id === id)) {
+      const content = new View(search.id, this._searches, this._rendermime);
+      const widget = new MainAreaWidget({ content });
+      widget.id = id;
+      widget.title.label = search.name;
+      widget.title.icon = scaleIcon;
+      widget.title.closable = true;
+      this._shell.add(widget, 'main', { mode: 'split-right' });
+    }
+    this._shell.activateById(id);
+  }
+}
+
+/**
+ * One search, live, whatever its kernel does. Nothing is asked for while it is not in sight; the
+ * last state stays when the search is dismissed.
+ */
+class View extends Panel {
+  constructor(
+    private readonly _search: string,
+    private readonly _searches: Searches,
+    private readonly _rendermime: IRenderMimeRegistry
+  ) {
+    super();
+    this.addClass('jps-View');
+    _searches.changed.connect(this._look, this);
+  }
+
+  dispose(): void {
+    this._searches.changed.disconnect(this._look, this);
+    super.dispose();
+  }
+
+  protected onAfterShow(message: Message): void {
+    super.onAfterShow(message);
+    this._look();
+  }
+
+  private _look(): void {
+    const search = this._searches.get(this._search);
+    const due = search && search.updated !== this._shown && this.isVisible;
+    if (due && !this._busy) {
+      this._busy = true;
+      void this._show(search).finally(() => {
+        this._busy = false;
+      });
+    }
+  }
+
+  private async _show(search: ISearch): Promise<void> {
+    const found = await this._searches.shown(search.id).catch(() => null);
+    if (!found || this.isDisposed) {
+      return; // the server is gone, or has forgotten it: its return is a change
+    }
+    this._shown = found.search.updated;
+    const model = new MimeModel({
+      data: { [HTML]: found.html },
+      trusted: true
+    });
+    const renderer = this._rendermime.createRenderer(HTML);
+    await renderer.renderModel(model);
+    const before = [...this.widgets];
+    const { scrollTop } = this.node;
+    this.addWidget(renderer);
+    before.forEach(widget => widget.dispose());
+    this.node.scrollTop = scrollTop;
+  }
+
+  private _busy = false;
+  private _shown = NaN;
+}
