@@ -67,7 +67,11 @@ def end(folder: str) -> None:
     for child in multiprocessing.active_children():
         child.kill()
         child.join(1)
-    shutil.rmtree(folder, ignore_errors=True)
+    for _ in range(20):  # whoever dies at this moment may still write there
+        shutil.rmtree(folder, ignore_errors=True)
+        if not os.path.exists(folder):
+            break
+        time.sleep(0.1)
     if os.getpgrp() == os.getpid():
         os.killpg(os.getpid(), signal.SIGKILL)
     os._exit(0)

@@ -26,7 +26,8 @@ def start(folder: Path) -> Iterator[Bed]:
     tls = ["--tls-ca-file", files["ca"], "--tls-cert", files["cert"], "--tls-key", files["key"]]
     port = free_port()
     address = f"tls://127.0.0.1:{port}"
-    scheduler = ["scheduler", "--host", address, "--no-dashboard", *tls]
+    # without a dashboard it would listen on port 8787 of all addresses
+    scheduler = ["scheduler", "--host", address, "--dashboard-address", "127.0.0.1:0", *tls]
     worker = ["worker", address, "--host", "127.0.0.1", "--no-dashboard", "--nthreads", "1", *tls]
     with ExitStack() as stack:
         for words in (scheduler, worker):

@@ -23,7 +23,7 @@ import psutil
 import pytest
 import yaml
 from beds import Bed
-from processes import free_port, wait_for
+from processes import free_port, wait_for, wait_until_gone
 
 from jupyter_scale.clusters import Cluster
 
@@ -182,7 +182,7 @@ def wait_until_empty(server: Server) -> None:
     for one in server.all("daskclusters"):
         server.delete("daskclusters", one["metadata"]["name"])
     with suppress(AssertionError):
-        wait_for(lambda: not server.left(), 20)
+        wait_until_gone(server.left, 20)
 
 
 def kill(cluster: Cluster) -> None:

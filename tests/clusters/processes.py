@@ -24,6 +24,14 @@ def wait_for(condition: Callable[[], bool], seconds: float = 30) -> None:
         time.sleep(0.02)
 
 
+def wait_until_gone(left: Callable[[], list[str]], seconds: float = 60) -> None:
+    """Return when nothing is left; fail with what is."""
+    deadline = time.monotonic() + seconds
+    while found := left():
+        assert time.monotonic() < deadline, f"left: {found}"
+        time.sleep(0.02)
+
+
 def family(pid: int) -> list[psutil.Process]:
     """A process and what descends from it."""
     process = psutil.Process(pid)

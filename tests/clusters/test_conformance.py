@@ -18,7 +18,7 @@ import dask
 import pytest
 import versions
 from beds import BEDS, Bed
-from processes import close_clusters, wait_for
+from processes import close_clusters, wait_for, wait_until_gone
 
 from jupyter_scale import actions, clusters
 from jupyter_scale.clusters import Adapt, Cluster, ClusterError, Wish, registry
@@ -174,7 +174,7 @@ def test_closing_leaves_nothing_behind(bed: Bed, cluster: Cluster) -> None:
         return
     assert clusters.close()
     assert registry.connections() == []
-    wait_for(lambda: not bed.left(), SLOW)
+    wait_until_gone(bed.left, SLOW)
 
 
 def test_a_killed_host_leaves_nothing_behind_either(bed: Bed) -> None:
@@ -186,4 +186,4 @@ def test_a_killed_host_leaves_nothing_behind_either(bed: Bed) -> None:
     wait_for(lambda: not cluster.state().alive)
     clusters.leave()
     assert registry.connections() == []
-    wait_for(lambda: not bed.left(), 2 * SLOW)
+    wait_until_gone(bed.left, 2 * SLOW)

@@ -14,7 +14,7 @@ import bed_gateway
 import dask
 import pytest
 from beds import Bed
-from processes import free_port, interrupted, wait_for
+from processes import free_port, interrupted, wait_for, wait_until_gone
 
 from jupyter_scale import clusters
 from jupyter_scale.clusters import Adapt, Cluster, ClusterError, Wish, registry
@@ -84,7 +84,7 @@ def test_a_scheduler_behind_another_address_is_not_waited_for(bed: Bed) -> None:
     impatient = {"config": {"distributed.comm.timeouts.connect": "1s"}}
     proxy = f"gateway://127.0.0.1:{free_port()}"
     refused(r"does not answer at .*gateway\.proxy-address", more=impatient, proxy_address=proxy)
-    wait_for(lambda: not bed.left())
+    wait_until_gone(bed.left)
 
 
 # -- options
@@ -154,17 +154,17 @@ def test_a_cluster_that_the_gateway_gives_up_is_said_to_be(bed: Bed) -> None:
     registry.scale(cluster.connection, 1)
     says = "the gateway has ended its cluster (failed): the gateway's logs"
     wait_for(lambda: says in cluster.state().text, SLOW)
-    wait_for(lambda: not bed.left())
+    wait_until_gone(bed.left)
 
 
 def test_a_scheduler_that_does_not_start_is_reported(bed: Bed) -> None:
     refused(r"the gateway.*(failed to start|has ended its cluster).*logs", scheduler="broken")
-    wait_for(lambda: not bed.left())
+    wait_until_gone(bed.left)
 
 
 def test_an_interrupted_start_leaves_nothing_at_the_gateway(bed: Bed, runtime: Path) -> None:
     waiting = "waiting for the gateway to start the scheduler"
     with interrupted(waiting), pytest.raises(KeyboardInterrupt):
         start(scheduler="late")
-    wait_for(lambda: not bed.left())
+    wait_until_gone(bed.left)
     assert not list(runtime.iterdir())

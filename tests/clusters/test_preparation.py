@@ -102,7 +102,8 @@ def test_a_worker_without_a_nanny_has_one_thread_too(
     environment = {k: v for k, v in os.environ.items() if not k.endswith("_NUM_THREADS")}
     environment |= {"OMP_NUM_THREADS": mine} if mine else {}
     dask = [sys.executable, "-m", "dask"]
-    scheduler = [*dask, "scheduler", "--host", "127.0.0.1", "--port", str(port), "--no-dashboard"]
+    scheduler = [*dask, "scheduler", "--host", "127.0.0.1", "--port", str(port)]
+    scheduler += ["--dashboard-address", "127.0.0.1:0"]
     worker = [
         *dask,
         "worker",

@@ -12,7 +12,7 @@ import dask
 import psutil
 import pytest
 from beds import Bed
-from processes import close_clusters, wait_for
+from processes import close_clusters, wait_for, wait_until_gone
 
 from jupyter_scale import clusters
 from jupyter_scale.clusters import Adapt, Cluster, ClusterError, Wish, registry
@@ -123,7 +123,7 @@ def test_a_job_that_can_never_run_is_told_in_slurm_s_own_words(
     with pytest.raises(ClusterError, match=says) as caught:
         begin(bed, **kwargs)
     assert "\n" not in str(caught.value)
-    wait_for(lambda: not bed.left())
+    wait_until_gone(bed.left)
     assert not list(runtime.iterdir())
 
 
@@ -162,4 +162,4 @@ def test_a_killed_host_leaves_no_certificate(bed: Bed, runtime: Path) -> None:
     wait_for(lambda: not cluster.state().alive)
     assert registry.connections() == []
     assert not [path for path in runtime.iterdir() if path.is_dir()]
-    wait_for(lambda: not bed.left(), 60)
+    wait_until_gone(bed.left, 60)

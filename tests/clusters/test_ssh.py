@@ -21,7 +21,7 @@ import psutil
 import pytest
 from bed_ssh import HOSTS, Machines
 from distributed import Client
-from processes import close_clusters, free_port, interrupted, wait_for
+from processes import close_clusters, free_port, interrupted, wait_for, wait_until_gone
 
 from jupyter_scale import clusters
 from jupyter_scale.clusters import Adapt, Cluster, ClusterError, Wish, registry, remote
@@ -42,7 +42,7 @@ def machines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machines]:
         finally:
             clusters.leave()
             close_clusters(str(folder / "runtime"))
-            wait_for(lambda: not found.left(), SLOW)
+            wait_until_gone(found.left, SLOW)
 
 
 @pytest.fixture(autouse=True)
@@ -107,7 +107,7 @@ def refused(machines: Machines, says: str, **kwargs: Any) -> None:
     with configured(machines.profile(**kwargs)), pytest.raises(ClusterError, match=says) as caught:
         clusters.start("lab", Wish(1))
     assert "\n" not in str(caught.value)
-    wait_for(lambda: not machines.left())
+    wait_until_gone(machines.left)
 
 
 @pytest.mark.parametrize(
@@ -200,7 +200,7 @@ def test_a_scheduler_that_is_closed_off_from_a_worker_s_host(machines: Machines)
         says = f"(0 of 1 are here: 127.0.0.2 does not reach the scheduler at {address}: is there a"
         wait_for(lambda: says in cluster.state().text)
         assert clusters.close()
-        wait_for(lambda: not machines.left())
+        wait_until_gone(machines.left)
 
 
 def test_an_interrupted_start_leaves_nothing(machines: Machines) -> None:
@@ -211,7 +211,7 @@ def test_an_interrupted_start_leaves_nothing(machines: Machines) -> None:
         pytest.raises(KeyboardInterrupt),
     ):
         clusters.start("lab", Wish(1))
-    wait_for(lambda: not machines.left())
+    wait_until_gone(machines.left)
 
 
 # -- one cluster for what follows
@@ -333,7 +333,7 @@ def test_a_cluster_without_its_scheduler_s_host_ends(machines: Machines, cluster
     machines.off("127.0.0.1")
     says = "127.0.0.1 is lost, and the scheduler with it"
     tells(cluster, says)
-    wait_for(lambda: not machines.left(), SLOW)
+    wait_until_gone(machines.left, SLOW)
     machines.on("127.0.0.1")
 
 

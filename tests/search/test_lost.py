@@ -289,7 +289,7 @@ def scheduler_process(
     dask = [sys.executable, "-m", "dask"]
     file = folder / "scheduler.json"
     commands = (
-        ["scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard"],
+        ["scheduler", "--host", "127.0.0.1", "--port", "0", "--dashboard-address", "127.0.0.1:0"],
         ["worker", "--host", "127.0.0.1", "--nthreads", "1", "--no-dashboard"],
     )
     processes: list[subprocess.Popen[bytes]] = []
