@@ -11,8 +11,11 @@ import dask
 import pytest
 from distributed import Client, LocalCluster
 
+from jupyter_scale.clusters.tuning import QUIET
+
 IMPORTED = ["distributed", "pandas", "jupyter_scale.search", "sklearn.ensemble", "sklearn.pipeline"]
 SETTINGS = {
+    **QUIET,  # as on our own local clusters: they idle through whole files of tests
     # after that a cluster gives up a lost worker, though on a busy machine it may just be slow
     "distributed.deploy.lost-worker-timeout": "10 minutes",
     "distributed.worker.multiprocessing-method": "forkserver",
