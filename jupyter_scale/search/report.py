@@ -25,6 +25,7 @@ from jupyter_scale.search.plan import (
     note_lines,
     table_lines,
 )
+from jupyter_scale.search.store import SHARED
 from jupyter_scale.search.summary.frame import frame
 from jupyter_scale.search.summary.page import page
 from jupyter_scale.search.summary.plots import Plots
@@ -81,7 +82,7 @@ class Score:
     @classmethod
     def of(cls, place: Place, result: dict[str, Any], ended: float, worker: str) -> Score:
         """Return the record of what ``_fit_and_score`` returned."""
-        error = (result.get("fit_error") or "").strip().rpartition("\n")[2]
+        error = (result.get("fit_error") or "").partition(SHARED)[0].strip().rpartition("\n")[2]
         return cls(
             *place,
             result["test_scores"],

@@ -14,7 +14,10 @@ from dask.sizeof import sizeof
 from jupyter_scale.search.plan import Cell, Node
 from jupyter_scale.search.sharing import Parcel, freeze
 
-__all__ = ["Made", "Splits", "Store"]
+__all__ = ["SHARED", "Made", "Splits", "Store"]
+
+SHARED = "(fitted once for all candidates that share it)"
+"""Stands in an error's text between what it says and where it was raised."""
 
 
 @dataclass(slots=True, eq=False)
@@ -63,7 +66,7 @@ class Made:
         """Return this result as it can travel: tracebacks as text."""
         if self.error is not None and self.trace is not None:
             lines = "".join(traceback.format_tb(self.trace))
-            self.error.add_note(f"(fitted once for all candidates that share it)\n{lines}")
+            self.error.add_note(f"{SHARED}\n{lines}")
         return replace(self, trace=None)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict
+from pathlib import PurePath
 from typing import Any
 
 from jupyter_scale.clusters import Connection, Profile, default, profiles
@@ -22,7 +23,8 @@ def cluster(connection: Connection) -> dict[str, Any]:
         "profile": connection.profile,
         "state": connection.state,
         "words": connection.words,
-        "notebook": connection.notebook,
+        # a kernel knows the path in the file system only
+        "notebook": PurePath(connection.notebook).name,
         "created": connection.created,
         "ended": connection.ended,
         "workers": connection.workers,

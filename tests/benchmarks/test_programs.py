@@ -20,6 +20,8 @@ from sklearn.model_selection import GridSearchCV
 
 from jupyter_scale.search.planner import Planner
 
+pytestmark = pytest.mark.long
+
 Use = Callable[[ModuleType], None]
 
 

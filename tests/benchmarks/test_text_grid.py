@@ -24,6 +24,7 @@ def timings(ours: float, sklearn: float, dask_ml: float) -> dict[str, Timing]:
     }
 
 
+@pytest.mark.long
 def test_a_small_run_measures_equal_scores(
     capsys: pytest.CaptureFixture[str], on_cluster: Callable[[ModuleType], None]
 ):

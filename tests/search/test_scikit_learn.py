@@ -77,14 +77,10 @@ def test_scikit_learns_tests_pass_in_this_process(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("suite", "least"),
-    [
-        ("test_search", 100),
-        # minutes each, of much the same: continuous integration leaves them to `make test`
-        pytest.param("test_successive_halving", 40, marks=pytest.mark.long),
-        pytest.param("test_validation", 60, marks=pytest.mark.long),
-    ],
+    [("test_search", 100), ("test_successive_halving", 40), ("test_validation", 60)],
 )
 def test_scikit_learns_tests_pass_on_a_cluster(tmp_path: Path, suite: str, least: int) -> None:
     failed = failures_of_ours(tmp_path, "cluster", (suite,), least)

@@ -5,21 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
-from multiprocessing import forkserver
+from multiprocessing import forkserver, get_context
 
 import dask
 import pytest
-from distributed import Client, LocalCluster
-
-from jupyter_scale.clusters.tuning import QUIET
+from distributed import Client, LocalCluster, nanny, process
 
 IMPORTED = ["distributed", "pandas", "jupyter_scale.search", "sklearn.ensemble", "sklearn.pipeline"]
-SETTINGS = {
-    **QUIET,  # as on our own local clusters: they idle through whole files of tests
-    # after that a cluster gives up a lost worker, though on a busy machine it may just be slow
-    "distributed.deploy.lost-worker-timeout": "10 minutes",
-    "distributed.worker.multiprocessing-method": "forkserver",
-}
+# after that a cluster gives up a lost worker, though on a busy machine it may just be slow
+SETTINGS = {"distributed.deploy.lost-worker-timeout": "10 minutes"}
 
 
 @cache
@@ -34,10 +28,20 @@ def fork_server() -> None:
 
 
 @contextmanager
+def forked() -> Iterator[None]:
+    """Have nannies of this process use it; Dask's setting would go to other clusters' hosts too."""
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (nanny, process):
+            patch.setattr(module, "get_mp_context", lambda: get_context("forkserver"))
+        yield
+
+
+@contextmanager
 def started(workers: int) -> Iterator[tuple[LocalCluster, Client]]:
     """Start a cluster, and close it whatever happens."""
     fork_server()
     with (
+        forked(),
         dask.config.set(SETTINGS),
         LocalCluster(
             n_workers=workers,
