@@ -19,8 +19,9 @@ __all__ = ["main"]
 
 MAGIC, HERE = "%scale", "jupyter scale"
 ALIASES = {"scale": "to"}
-ONLY_IN_CELLS = ("use", "watch", "dashboard", CELL)
-IN_NOTEBOOKS = ("%%scale", "  %scale use", "  %scale  ", "  %scale watch", "  %scale dashboard")
+ONLY_IN_NOTEBOOKS = ("use", "watch", "dashboard")
+LINES = ("%%scale", "  %scale  ", *(f"  %scale {word}" for word in ONLY_IN_NOTEBOOKS))
+"""Where a line of help is for notebooks only."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -36,7 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         words[0] = ALIASES.get(words[0], words[0])
     try:
         arguments = parse_words(words)
-        if arguments.command in ONLY_IN_CELLS:
+        if arguments.command in (*ONLY_IN_NOTEBOOKS, CELL):
             raise UsageError(f"%scale {arguments.command} is for notebooks.")
         if arguments.help or arguments.command == "help":
             print(_here(help_text(arguments.command if arguments.help else "")))
@@ -68,13 +69,11 @@ DONE = {**actions.DONE, "up": _up}
 
 def _here(text: str) -> str:
     """Return a text with this command in place of the magic, without what is for notebooks only."""
-    lines = [line for line in text.split("\n") if not any(word in line for word in IN_NOTEBOOKS)]
-    return (
-        "\n".join(lines)
-        .replace(MAGIC, HERE)
-        .replace("| use ", "")
-        .replace("| watch | dashboard ", "")
-    )
+    lines = [line for line in text.split("\n") if not any(word in line for word in LINES)]
+    text = "\n".join(lines).replace(MAGIC, HERE)
+    for word in ONLY_IN_NOTEBOOKS:
+        text = text.replace(f"| {word} ", "")
+    return text
 
 
 if __name__ == "__main__":

@@ -122,9 +122,6 @@ def entries() -> list[Entry]:
         entry = _read(path)
         if entry is None:
             continue
-        if entry.alive and not entry.process.alive:
-            entry = entry.over()
-            _write(entry)
         if entry.alive or time.time() - entry.updated < KEPT:
             found.append(entry)
         else:
@@ -134,7 +131,7 @@ def entries() -> list[Entry]:
 
 def find(identifier: str) -> Entry | None:
     """Return the note with an id, or None."""
-    return next((entry for entry in entries() if entry.id == identifier), None)
+    return _read(_path(identifier))
 
 
 def ask(entry: Entry, action: Action) -> None:
@@ -167,10 +164,13 @@ def _asked(identifier: str) -> Path:
 
 
 def _read(path: Path) -> Entry | None:
-    """Return a note, or None where it is another's or was removed in this moment."""
+    """Return a note, or None where it is another's or was removed in this moment.
+
+    What a dead kernel has left is noted as that.
+    """
     try:
         found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        return Entry(
+        entry = Entry(
             process=Process(**found.pop("process")),
             owner=Process(**found.pop("owner")),
             failures=tuple(found.pop("failures")),
@@ -178,6 +178,10 @@ def _read(path: Path) -> Entry | None:
         )
     except (OSError, ValueError, TypeError, KeyError):
         return None
+    if entry.alive and not entry.process.alive:
+        entry = entry.over()
+        _write(entry)
+    return entry
 
 
 def _write(entry: Entry) -> None:

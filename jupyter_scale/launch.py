@@ -100,14 +100,11 @@ def parameters(estimator: Any) -> list[Parameter]:
     values = estimator.get_params(deep=True)
     listed = []
     for name in sorted(values):
-        owner_name, _, short = name.rpartition("__")
-        if short in NO_MATTER or hasattr(values[name], "get_params"):
-            continue
-        owner = values[owner_name] if owner_name else estimator
-        declared = constraints(owner).get(short)
-        if declared is None:
-            continue
         value = values[name]
+        owner_name, owner, short = _owner(estimator, values, name)
+        declared = constraints(owner).get(short)
+        if declared is None or short in NO_MATTER or hasattr(value, "get_params"):
+            continue
         kind = type(owner).__name__
         listed.append(
             Parameter(
@@ -119,6 +116,12 @@ def parameters(estimator: Any) -> list[Parameter]:
             )
         )
     return listed[:MOST]
+
+
+def _owner(estimator: Any, values: Mapping[str, Any], name: str) -> tuple[str, Any, str]:
+    """Return the step that has a parameter, by name and itself, and what it calls that."""
+    step, _, short = name.rpartition("__")
+    return step, values[step] if step else estimator, short
 
 
 def spoken(declared: Iterable[Any]) -> str:
@@ -261,11 +264,10 @@ def proposed(asked: str | Mapping[str, Any], namespace: Mapping[str, Any] | None
         problems["grid"] = "pick a parameter, and give it values"
     if problems:
         return Answer({"problems": problems})
-    data = [variables[wanted[name]] for name in ("X", "y") if wanted.get(name)]
-    size = sized(estimator, grid, cv, scoring, data)
+    names = [wanted[field] for field in ("X", "y") if wanted.get(field)]
+    size = sized(estimator, grid, cv, scoring, [variables[name] for name in names])
     if isinstance(size, str):
         return Answer({"problems": {"": size}})
-    names = [wanted[name] for name in ("X", "y") if wanted.get(name)]
     code = source(wanted["estimator"], grid, cv, scoring, names, free_name(variables))
     return Answer({"code": code, **size, "problems": {}})
 
@@ -284,8 +286,8 @@ def checked(estimator: Any, grid: Mapping[str, str]) -> tuple[dict[str, list[Any
         except (ValueError, SyntaxError, MemoryError, RecursionError):
             problems[name] = f"{text!r} is not values separated by commas; words stand in quotes"
             continue
-        owner_name, _, short = name.rpartition("__")
-        declared = constraints(known[owner_name] if owner_name else estimator).get(short)
+        _, owner, short = _owner(estimator, known, name)
+        declared = constraints(owner).get(short)
         wrong = [v for v in given if declared and not any(d.is_satisfied_by(v) for d in declared)]
         if not given:
             problems[name] = "it has no values"

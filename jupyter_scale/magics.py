@@ -24,7 +24,7 @@ from jupyter_scale.clusters.preparation import prepare
 from jupyter_scale.command import CELL, OFF, Arguments, complete, help_text, parse
 from jupyter_scale.view.dashboard import dashboard
 from jupyter_scale.view.frontend import kernel
-from jupyter_scale.view.watch import Watch, watch
+from jupyter_scale.view.watch import Watch, name_of, watch
 
 if TYPE_CHECKING:
     from IPython.core.completer import SimpleMatcherResult
@@ -119,10 +119,8 @@ class Magics:
     def _plot(self, plot: str) -> None:
         """Show one of Dask's own plots."""
         client = _seen()
-        cluster = clusters.current()
-        ours = cluster is not None and cluster.client is client
-        link = cluster.state().dashboard if cluster and ours else client.dashboard_link
-        name = cluster.name if cluster and ours else client.scheduler_info()["address"]
+        cluster, name = clusters.of(client), name_of(client)
+        link = client.dashboard_link if cluster is None else cluster.state().dashboard
         if not link:
             raise clusters.ClusterError(f"{name} has no dashboard (yet); %scale watch shows it.")
         dashboard(self._shell, name, link, plot)

@@ -34,6 +34,7 @@ __all__ = [
     "leave",
     "mine",
     "nearest",
+    "of",
     "other",
     "start",
     "use",
@@ -270,14 +271,18 @@ def current() -> Cluster | None:
     return _current
 
 
+def of(client: Client | None) -> Cluster | None:
+    """Return the cluster of this process if this is its client, or None."""
+    return _current if _current is not None and _current.client is client else None
+
+
 def other() -> Client | None:
     """Return the running client that the user made current by themselves, or None."""
     try:
         client: Client = default_client()
     except ValueError:
         return None
-    ours = _current is not None and client is _current.client
-    return None if ours or client.status != "running" else client
+    return None if of(client) is not None or client.status != "running" else client
 
 
 def leave() -> None:

@@ -144,6 +144,7 @@ class Host:
         self._answered = self._asked = self._since = time.monotonic()
         self._waits = ""  # what the workers wait for
         self._has: dict[str, int] = {}  # of which size the workers are
+        self._one = ""  # address of a worker
         self._packages: Mapping[str, str] = {}
         self._ready = 0.0  # seconds since the epoch
 
@@ -230,11 +231,13 @@ class Host:
         return {**said, "packages": await self._versions() if present else self._packages}
 
     async def _versions(self) -> Mapping[str, str]:
-        """Return the versions of the workers' packages, asked for once."""
+        """Return the versions of a worker's packages, asked for once."""
         if not self._packages and self._scheduler is not None:
             message = {"op": "versions", "packages": ASKED}
             with suppress(OSError, TimeoutError, ValueError):
-                asking = self._scheduler.broadcast(msg=message, on_error="ignore")
+                asking = self._scheduler.broadcast(
+                    msg=message, workers=[self._one], on_error="ignore"
+                )
                 found = await asyncio.wait_for(asking, 5)
                 self._packages = versions(next(iter(found.values()))) if found else {}
         return self._packages
@@ -265,7 +268,7 @@ class Host:
         self._known = self._known or found["id"]
         if found["id"] != self._known:
             raise Ending("its scheduler was started anew, and knows nothing of what it had")
-        self._has = extent(found["workers"].values())
+        self._has, self._one = extent(found["workers"].values()), next(iter(found["workers"]), "")
         return len(found["workers"])
 
     async def _check_idle(self) -> None:

@@ -41,8 +41,7 @@ def journal(
     """Return the journal of the cell that runs; None in a terminal, which nobody else looks at."""
     if not (running := kernel(shell)):
         return None
-    cluster = clusters.current()
-    hosted = cluster is not None and cluster.client is client and cluster.connection is not None
+    cluster = clusters.of(client)
 
     def obey(action: Action) -> None:
         {"stop": control.stop, "pause": control.pause, "resume": control.resume}[action]()
@@ -52,6 +51,6 @@ def journal(
             with suppress(Exception):
                 buttons.label()
 
-    name = cluster.name if cluster is not None and hosted else ""
+    name = cluster.name if cluster is not None and cluster.connection is not None else ""
     made = Journal(registry.owner(), running, cell(shell), actions.notebook(), obey, name)
     return made

@@ -25,7 +25,7 @@ from jupyter_scale.view.panels import Head, clock, page, text
 from jupyter_scale.view.probe import Probe
 from jupyter_scale.view.progress import in_kernel
 
-__all__ = ["Watch", "watch"]
+__all__ = ["Watch", "name_of", "watch"]
 
 INTERVAL, IDLE = 0.5, 5.0
 """Seconds between updates, at least; while no task is there, a worker's CPU still varies."""
@@ -69,7 +69,7 @@ class Watch:
         self._probe = Probe(client)
         self._observed = Observed()
         self._output = uuid4().hex
-        self._name = _name(client)
+        self._name = name_of(client)
         self._next_log = 0.0
         self._pause = INTERVAL
         self._shown: tuple[Any, ...] = ()
@@ -198,9 +198,10 @@ class Watch:
         )
 
 
-def _name(client: Client) -> str:
-    cluster = clusters.current()
-    if cluster is not None and cluster.client is client:
+def name_of(client: Client) -> str:
+    """Return the name of the cluster that a client is of, or its address."""
+    cluster = clusters.of(client)
+    if cluster is not None:
         return cluster.name
     scheduler = client.scheduler
     return str(scheduler.address if scheduler is not None else "the cluster")
@@ -208,8 +209,8 @@ def _name(client: Client) -> str:
 
 def _gone(client: Client) -> str:
     """Return why a cluster will not answer any more; nothing while it may."""
-    cluster = clusters.current()
-    if cluster is not None and cluster.client is client:
+    cluster = clusters.of(client)
+    if cluster is not None:
         connection = cluster.connection
         if connection is not None and not connection.alive:
             return f"the cluster is gone: {cluster.state().text}"
