@@ -86,10 +86,12 @@ function activate(
         );
       }
       await choices.choose(kernelOf(panel), cluster);
-      await run(panel, insertMagic(panel, WATCH));
+      app.shell.activateById(panel.id);
+      const cells = insertMagic(panel, WATCH);
       if (app.commands.hasCommand(VIEW)) {
-        await app.commands.execute(VIEW);
+        await app.commands.execute(VIEW); // now: another cell may be active after the run
       }
+      await run(panel, cells);
     },
     goToCell: async (path, cell) => {
       const open =

@@ -120,9 +120,21 @@ export function insertMagic(panel: NotebookPanel, source: string): Cell[] {
   return sources.flatMap(one => insert(panel, one) ?? []);
 }
 
-/** Run these cells, and wait for their end. */
+/**
+ * Run these cells, and wait for their end.
+ *
+ * A kernel drops what waits when a cell fails, and a search that is stopped is such a cell: what
+ * was asked for here, after that, is asked for again.
+ */
 export async function run(panel: NotebookPanel, cells: Cell[]): Promise<void> {
-  await NotebookActions.runCells(panel.content, cells, panel.sessionContext);
+  const { content, sessionContext } = panel;
+  const isDone = await NotebookActions.runCells(content, cells, sessionContext);
+  const isDropped = cells.every(
+    ({ model }) => (model as ICodeCellModel).executionCount === null
+  );
+  if (!isDone && isDropped) {
+    await NotebookActions.runCells(content, cells, sessionContext);
+  }
 }
 
 /** Go to a cell; returns whether it is there. */

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from typing import Any
 
-import pytest
 from lab import Lab
 from slow import SLOW
 
@@ -16,6 +15,7 @@ from sklearn.model_selection import GridSearchCV
 
 search = GridSearchCV(Slow(), {{"seconds": [0.3 + i / 1000 for i in range(200)]}}, cv=2)
 """
+FIT = "search.fit(X, y)"
 # no widgets' words: a page that is loaded again misses the comms of what runs, and they say so
 Opened = tuple[Any, list[str]]
 OURS = ("jupyter-scale", "jupyter_scale", "jps-", "Scale")
@@ -48,12 +48,15 @@ def start_one(panel: Any) -> Any:
 
 
 def run(page: Any, *cells: int) -> None:
-    """Run cells of the notebook in front, without waiting for their end."""
+    """Run cells of the open notebook, without waiting for their end."""
     for cell in cells:
         page.evaluate(
-            """async cell => {
+            """cell => {
                 const { commands, shell } = window.jupyterapp;
-                shell.currentWidget.content.activeCellIndex = cell;
+                const main = [...shell.widgets('main')];
+                const notebook = main.find(({ title }) => title.label.endsWith('.ipynb'));
+                shell.activateById(notebook.id);
+                notebook.content.activeCellIndex = cell;
                 void commands.execute('notebook:run-cell');
             }""",
             cell,
@@ -71,18 +74,9 @@ def wait_until_more(page: Any, bar: Any, before: int, seconds: float) -> None:
         page.wait_for_timeout(100)
 
 
-@pytest.fixture(scope="module")
-def opened(jupyterlab: Lab) -> Opened:
-    """Return the panel and its page's errors: each test runs its own cells of one notebook."""
-    fit = "search.fit(X, y)"
-    jupyterlab.write("panel.ipynb", SEARCH, f"%%scale\n{fit}", f"%%scale --local\n{fit}")
-    return open_panel(jupyterlab, "panel.ipynb")
-
-
-def test_a_cluster_is_used_and_a_search_is_there_again_after_a_reload(
-    jupyterlab: Lab, opened: Opened
-) -> None:
-    panel, errors = opened
+def test_a_cluster_is_used_and_a_search_is_there_again_after_a_reload(jupyterlab: Lab) -> None:
+    jupyterlab.write("panel.ipynb", SEARCH, f"%%scale\n{FIT}")
+    panel, errors = open_panel(jupyterlab, "panel.ipynb")
     page = jupyterlab.page
     badge = page.locator(".jps-Badge-button")
     assert "no cluster" in badge.inner_text()
@@ -145,17 +139,18 @@ def test_a_cluster_is_used_and_a_search_is_there_again_after_a_reload(
     assert not [error for error in errors if any(word in error for word in OURS)]
 
 
-def test_a_search_whose_kernel_is_gone_says_so_in_its_cell(jupyterlab: Lab, opened: Opened) -> None:
-    panel, errors = opened
+def test_a_search_whose_kernel_is_gone_says_so_in_its_cell(jupyterlab: Lab) -> None:
+    jupyterlab.write("gone.ipynb", SEARCH, f"%%scale --local\n{FIT}")
+    panel, errors = open_panel(jupyterlab, "gone.ipynb")
     page = jupyterlab.page
-    run(page, 0, 2)
+    run(page, 0, 1)
     found = panel.locator("[data-search]")
     wait_until_more(page, found.get_by_role("progressbar"), 0, 30)
     page.evaluate(  # until it is there again: a server that ends meanwhile waits for it in vain
         "() => window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.restart()"
     )
     found.get_by_text("interrupted", exact=True).wait_for()
-    jupyterlab.output(2).get_by_text("Interrupted").first.wait_for()
+    jupyterlab.output(1).get_by_text("Interrupted").first.wait_for()
     found.get_by_role("button", name="Go to cell").click()
     active = page.locator(".jp-CodeCell.jp-mod-active")
     active.get_by_text("search.fit").first.wait_for()
