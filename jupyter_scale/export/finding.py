@@ -68,8 +68,8 @@ def unanswered(
     Examples
     --------
     >>> found = Finding("large:data/x.csv", "warning", "data/x.csv", "90 MB", "fetch it")
-    >>> len(unanswered([found])), len(unanswered([found], ["large"])), len(unanswered([found], yes=True))
-    (1, 0, 0)
+    >>> len(unanswered([found])), len(unanswered([found], ["large"]))
+    (1, 0)
     """
     named = set(accept)
 
