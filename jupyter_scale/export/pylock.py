@@ -1,0 +1,165 @@
+"""pylock.toml: every distribution with the hashes of its files, as an index says them.
+
+uv asks the index. Without an answer the file holds names and versions, and the report says so. An
+address that is not everybody's is left out; its hashes stay.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from jupyter_scale.export.lock import Lock, Pin
+
+__all__ = ["Hashes", "ask", "pylock", "uv"]
+
+PATIENCE = 60.0  # seconds
+ATTEMPTS = 6  # each without what the one before was refused for
+
+
+@dataclass(frozen=True, slots=True)
+class Hashes:
+    """What an index has answered.
+
+    Attributes
+    ----------
+    files : mapping of str to tuple of (str, str, int, str)
+        By distribution, of each file: its name, address, size and SHA-256.
+    why : str
+        Why there is nothing, or nothing of some.
+    """
+
+    files: Mapping[str, tuple[tuple[str, str, int, str], ...]]
+    why: str = ""
+
+
+def uv() -> str | None:
+    """Return where uv is, or None."""
+    beside = Path(sys.executable).with_name("uv")
+    return str(beside) if beside.is_file() else shutil.which("uv")
+
+
+def ask(lock: Lock) -> Hashes:
+    """Ask the index for the files of a lock, for Linux and its Python."""
+    program = uv()
+    pins = [pin for pin in lock.all if pin.kind == "index"]
+    if program is None:
+        return Hashes({}, "uv is not installed")
+    if not pins:
+        return Hashes({})
+    command = [
+        *(program, "pip", "compile", "--no-deps", "--no-header", "--quiet", "--no-progress"),
+        *("--format", "pylock.toml", "--python-version", lock.python, "--universal"),
+        *("--no-annotate", "-"),
+    ]
+    unknown: list[str] = []
+    why = ""
+    for _ in range(ATTEMPTS):
+        listed = "\n".join(f"{pin.name}=={pin.version}" for pin in pins)
+        try:
+            done = subprocess.run(
+                command,
+                input=listed,
+                capture_output=True,
+                text=True,
+                timeout=PATIENCE,
+                check=False,
+            )
+        except (OSError, subprocess.SubprocessError) as error:
+            return Hashes({}, f"uv: {type(error).__name__}")
+        if not done.returncode:
+            return Hashes(dict(_files(tomllib.loads(done.stdout))), why)
+        refused = [pin for pin in pins if f" {pin.name}=={pin.version}" in done.stderr]
+        if not refused:
+            break
+        pins = [pin for pin in pins if pin not in refused]
+        unknown += [pin.name for pin in refused]
+        why = f"the index does not know {', '.join(unknown)}"
+    lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
+    return Hashes({}, " ".join(lines[:2]) or "uv has failed")
+
+
+def _files(found: Mapping[str, Any]) -> Iterable[tuple[str, tuple[tuple[str, str, int, str], ...]]]:
+    for package in found.get("packages", ()):
+        wheels = [*package.get("wheels", ()), *([package["sdist"]] if "sdist" in package else ())]
+        yield (
+            package["name"],
+            tuple(
+                (
+                    one.get("name") or (one.get("url") or one.get("path", "")).rpartition("/")[2],
+                    one.get("url", ""),
+                    int(one.get("size", 0)),
+                    one.get("hashes", {}).get("sha256", ""),
+                )
+                for one in wheels
+            ),
+        )
+
+
+def pylock(lock: Lock, hashes: Hashes, private: Sequence[str] = ()) -> str:
+    """Return the text of pylock.toml.
+
+    Parameters
+    ----------
+    lock : Lock
+    hashes : Hashes
+    private : sequence of str
+        Addresses of indexes that are not everybody's.
+    """
+    hosts = {urlsplit(url).netloc.rpartition("@")[2] for url in private} - {""}
+    head = (
+        'lock-version = "1.0"\ncreated-by = "jupyter-scale"\n'
+        f'requires-python = "=={lock.minor}.*"\n'
+    )
+    blocks, notes = [], []
+    for pin in lock.all:
+        files = hashes.files.get(pin.name, ()) if pin.kind == "index" else ()
+        public = [one for one in files if one[3] and _public(one[1], hosts)]
+        if pin.kind != "index" or public:
+            blocks.append(_package(pin, public))
+            continue
+        # the format has no packages without an address
+        notes.append(f"#   {pin.name}=={pin.version}")
+        notes += [f"#     {name} sha256:{digest}" for name, _, _, digest in files if digest]
+    if notes:
+        notes = ["# Without an address that is everybody's:", *notes, ""]
+    return "\n".join([head, *blocks, *notes])
+
+
+def _package(pin: Pin, files: Iterable[tuple[str, str, int, str]]) -> str:
+    lines = ["[[packages]]", f"name = {_quoted(pin.name)}", f"version = {_quoted(pin.version)}"]
+    if pin.kind == "wheel":
+        lines += ["[packages.archive]", f"path = {_quoted('../' + pin.line.removeprefix('./'))}"]
+        lines += [f"hashes = {{ sha256 = {_quoted(pin.digest)} }}"]
+    elif pin.kind == "folder":
+        lines += ["[packages.directory]", f"path = {_quoted('../' + pin.line.removeprefix('./'))}"]
+    elif pin.kind == "vcs":
+        kind, _, rest = pin.line.partition(" @ ")[2].partition("+")
+        url, _, commit = rest.rpartition("@")
+        lines += ["[packages.vcs]", f"type = {_quoted(kind)}", f"url = {_quoted(url)}"]
+        lines += [f"commit-id = {_quoted(commit)}"]
+    elif pin.kind == "url":
+        lines += ["[packages.archive]", f"url = {_quoted(pin.line.partition(' @ ')[2])}"]
+    for name, url, size, digest in files:
+        wheel = name.endswith(".whl")
+        lines += ["[[packages.wheels]]" if wheel else "[packages.sdist]", f"name = {_quoted(name)}"]
+        lines += [f"url = {_quoted(url)}", *([f"size = {size}"] if size else ())]
+        lines += [f"hashes = {{ sha256 = {_quoted(digest)} }}"]
+    return "\n".join([*lines, ""])
+
+
+def _public(url: str, hosts: Iterable[str]) -> bool:
+    parts = urlsplit(url)
+    return parts.scheme == "https" and "@" not in parts.netloc and parts.netloc not in hosts
+
+
+def _quoted(text: str) -> str:
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
