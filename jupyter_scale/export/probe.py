@@ -73,6 +73,24 @@ def probe(
     return found
 
 
+def tops_on_workers() -> list[str]:
+    """Return the names of what the workers of this process's Dask client have imported.
+
+    It takes a moment, so it can be asked after each cell: a cluster may be gone at the end.
+    """
+    client = _client()
+    if client is None:
+        return []
+
+    def ask() -> list[str]:
+        import sys
+
+        return sorted({name.split(".", 1)[0] for name in list(sys.modules)})
+
+    answers = client.run(ask, on_error="ignore")
+    return sorted({name for names in answers.values() if isinstance(names, list) for name in names})
+
+
 def on_workers(source: str, client: Any = None, most: int = 32) -> list[dict[str, Any]]:
     """Return what the workers of a Dask client have, of this process's own if none is given.
 
@@ -84,14 +102,8 @@ def on_workers(source: str, client: Any = None, most: int = 32) -> list[dict[str
     most : int
         Workers that are asked.
     """
-    distributed = sys.modules.get("distributed")
-    if distributed is None:
-        return []
-    try:
-        client = client or distributed.default_client()
-    except ValueError:
-        return []
-    if client.status != "running" or client.asynchronous:
+    client = client or _client()
+    if client is None or client.status != "running" or client.asynchronous:
         return []
 
     def ask() -> str:
@@ -103,6 +115,16 @@ def on_workers(source: str, client: Any = None, most: int = 32) -> list[dict[str
     workers = list(client.nthreads())[:most]
     answers = client.run(ask, workers=workers, on_error="ignore")
     return [json.loads(answer) for answer in answers.values() if isinstance(answer, str)]
+
+
+def _client() -> Any:
+    """Return this process's Dask client, if there is one that works."""
+    distributed = sys.modules.get("distributed")
+    try:
+        client = distributed.default_client() if distributed is not None else None
+    except (ValueError, AttributeError):
+        return None
+    return client if client and client.status == "running" and not client.asynchronous else None
 
 
 class _Installed:

@@ -17,8 +17,11 @@ from packaging.utils import canonicalize_name
 
 from jupyter_scale.export import probe
 
-__all__ = ["CondaPackage", "Distribution", "Imported", "Index", "Program", "Snapshot", "expression",
+__all__ = ["SOURCE", "CondaPackage", "Distribution", "Imported", "Index", "Program", "Snapshot", "expression",
            "take"]  # fmt: skip
+
+
+SOURCE = object()
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,22 +248,17 @@ def take(
     return Snapshot.of(seen, probe.on_workers(text(), client))
 
 
-def expression(folder: Path, imports: Iterable[str], programs: Iterable[str]) -> str:
-    """Return a Python expression whose value, in any kernel, is the JSON that `parsed` reads.
+def expression(call: str, *arguments: Any) -> str:
+    """Return a Python expression that calls the probe in any kernel; its value is JSON.
 
-    It leaves no name behind and needs nothing of this package.
+    It leaves no name behind and needs nothing of this package. `SOURCE` among the arguments stands
+    for the probe's own text.
     """
-    asked = repr((str(folder), list(imports), list(programs)))
+    asked = ", ".join("s" if one is SOURCE else repr(one) for one in arguments)
     return (
-        "(lambda n, s: (exec(s, n), n['json'].dumps("
-        f"[n['probe'](*{asked}), n['on_workers'](s)]))[1])({{'__name__': 'probe'}}, {text()!r})"
+        f"(lambda n, s: (exec(s, n), n['json'].dumps(n[{call!r}]({asked})))[1])"
+        f"({{'__name__': 'probe'}}, {text()!r})"
     )
-
-
-def parsed(answer: str) -> Snapshot:
-    """Return what an `expression` has answered."""
-    seen, workers = json.loads(answer)
-    return Snapshot.of(seen, workers)
 
 
 @cache

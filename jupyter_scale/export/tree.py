@@ -2,7 +2,7 @@
 
 Own files are known by the SHA-256 that the last export has noted in provenance/report.json. A file
 that is not ours, or that somebody has changed since, is never overwritten; one of ours that is no
-longer part of the export is removed. If anything fails half-way, what was there before is there again.
+longer part of the export is removed. If anything fails half-way, all is again as it was before.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ class Tree:
     Examples
     --------
     >>> tree = Tree()
-    >>> tree.add("binder/runtime.txt", "python-3.11\\n")
+    >>> tree.add("binder/runtime.txt", "python-3.11")
     >>> list(tree.files)
     ['binder/runtime.txt']
     """
@@ -137,8 +137,8 @@ class Tree:
     def _change(self, folder: Path, path: str, ours: Mapping[str, str]) -> Change:
         here, content = folder / path, self.files[path]
         if not os.path.lexists(here):
-            blocked = any((folder / parent).is_file() or (folder / parent).is_symlink()
-                          for parent in PurePosixPath(path).parents if str(parent) != ".")  # fmt: skip
+            above = [folder / one for one in PurePosixPath(path).parents if str(one) != "."]
+            blocked = any(one.is_file() or one.is_symlink() for one in above)
             return Change(path, "foreign" if blocked else "new")
         if not here.is_file() or here.is_symlink() or not _below(here, folder):
             return Change(path, "foreign")
