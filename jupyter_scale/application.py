@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from IPython.core.error import UsageError
 
-from jupyter_scale import actions, clusters
+from jupyter_scale import actions, clusters, records, runs
 from jupyter_scale.clusters import registry
 from jupyter_scale.command import CELL, Arguments, help_text, parse_words
 
@@ -19,7 +19,7 @@ __all__ = ["main"]
 
 MAGIC, HERE = "%scale", "jupyter scale"
 ALIASES = {"scale": "to"}
-ONLY_IN_NOTEBOOKS = ("use", "watch", "dashboard")
+ONLY_IN_NOTEBOOKS = ("use", "watch", "dashboard", "resume", "rerun")
 LINES = ("%%scale", "  %scale  ", *(f"  %scale {word}" for word in ONLY_IN_NOTEBOOKS))
 """Where a line of help is for notebooks only."""
 
@@ -42,9 +42,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         if arguments.help or arguments.command == "help":
             print(_here(help_text(arguments.command if arguments.help else "")))
             return 0
-        print(_here(DONE[arguments.command or "list"](arguments)))
+        print(_here(str(DONE[arguments.command or "list"](arguments))))
         return 0
-    except (UsageError, clusters.ClusterError) as error:
+    except (UsageError, clusters.ClusterError, runs.RecordError) as error:
         print(_here(str(error)), file=sys.stderr)
         return 2 if isinstance(error, UsageError) else 1
     except KeyboardInterrupt:
@@ -64,7 +64,7 @@ def _say(line: str) -> None:
     print(_here(line), file=sys.stderr, flush=True)
 
 
-DONE = {**actions.DONE, "up": _up}
+DONE = {**actions.DONE, **records.DONE, "up": _up}
 
 
 def _here(text: str) -> str:

@@ -31,10 +31,11 @@ from distributed import Client
 from IPython.core.inputtransformer2 import cell_magic
 from IPython.core.interactiveshell import ExecutionInfo, ExecutionResult, InteractiveShell
 
+from jupyter_scale import actions, clusters, runs
 from jupyter_scale.command import CELL, Arguments
 from jupyter_scale.search import Control, PlanOnly, SearchStopped, merged
 from jupyter_scale.view.buttons import Buttons, watched
-from jupyter_scale.view.frontend import journal
+from jupyter_scale.view.frontend import cell, journal
 from jupyter_scale.view.progress import Progress, show
 
 # `%%scale?` is a question, which IPython answers.
@@ -88,6 +89,10 @@ class Cells:
     def __init__(self, shell: InteractiveShell) -> None:
         self._shell = shell
         self._thread = _Thread()
+        self.resumed: runs.Run | None = None
+        """The run that the next cell is to go on with."""
+        self.recorded: list[runs.Run] = []
+        """The runs of the last cell."""
         self._events: dict[str, Callable[..., None]] = {
             "pre_run_cell": self._started,
             "post_run_cell": self._ended,
@@ -130,6 +135,9 @@ class Cells:
             stack.callback(progress.close)
             if arguments.seed is not None:
                 _seed(arguments.seed, stack)
+            record = self._record(arguments, owner, client)
+            if record is not None:
+                stack.callback(record.close)
             context = _Open(owner, stack, arguments.plan)
             self._catch(context)
             report = stack.enter_context(
@@ -139,6 +147,7 @@ class Cells:
                     merge=arguments.merge,
                     plan_only=arguments.plan,
                     recorder=progress,
+                    record=record,
                     control=control,
                 )
             )
@@ -147,6 +156,28 @@ class Cells:
                 self._shell.user_ns[arguments.output] = report
             context.stack = stack.pop_all()
             contexts.append(context)
+
+    def _record(
+        self, arguments: Arguments, owner: ExecutionInfo | None, client: Client | None
+    ) -> runs.Record | None:
+        """Return what keeps the cell's searches, unless nothing is to be recorded."""
+        path = runs.where()
+        if path is None:
+            return None
+        cluster = clusters.of(client)
+        origin = runs.Origin(
+            "" if owner is None else str(owner.raw_cell),
+            cell_id=cell(self._shell),
+            notebook=actions.notebook(),
+            options=arguments.options(),
+            cluster="" if cluster is None or cluster.connection is None else cluster.name,
+        )
+        resumed, self.resumed = self.resumed, None
+        record = runs.Record(
+            runs.Store(path), origin, client, fresh=arguments.fresh, resumed=resumed
+        )
+        self.recorded = record.runs
+        return record
 
     def _catch(self, context: _Open) -> None:
         """Let PlanOnly end the cell quietly, and SearchStopped with a line: both were asked for.

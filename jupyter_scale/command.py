@@ -13,6 +13,7 @@ import difflib
 import keyword
 import re
 import shlex
+from datetime import datetime
 from typing import NoReturn
 
 from IPython.core.error import UsageError
@@ -51,6 +52,8 @@ examples:
   %scale watch                   see its tasks and workers, live, whatever cell runs
   %scale dashboard               Dask's own plots
   %scale manifest k8s            the profile k8s as Kubernetes reads it
+  %scale runs                    every search so far
+  %scale resume last             go on with one that was broken off
   %%scale                        first line of a cell: run the cell merged
   %%scale --plan                 show what would be fitted, fit nothing
 """
@@ -108,6 +111,35 @@ examples:
   %%scale --plan                 show what would be fitted and shared
   %%scale -o report --seed 0     keep the report, seed every unseeded step
   %%scale --local                the same plan without a cluster
+  %%scale --fresh                fit again what is on record
+"""
+
+
+_RUNS_EPILOG = """\
+examples:
+  %scale runs                    the latest
+  %scale runs --tag paper --since 2026-11-01
+  %scale runs --json
+"""
+_RUN_EPILOG = """\
+A run is named by its id, by the beginning of that, or by the word last.
+
+examples:
+  %scale {0} last
+"""
+_DIFF_EPILOG = """\
+examples:
+  %scale diff 3f2a last          what was changed, and what it did
+"""
+_NOTE_EPILOG = """\
+examples:
+  %scale note last "with the new labels" --tag paper
+  %scale note 3f2a --untag paper
+"""
+_RM_EPILOG = """\
+examples:
+  %scale rm 3f2a 77b1
+  %scale rm --before 2026-01-01 --dry-run
 """
 
 
@@ -136,6 +168,24 @@ class Arguments(argparse.Namespace):
     force: bool = False
     views: list[str] | None = None
     plot: str = "status"
+    fresh: bool = False
+    run: str = ""
+    other: str = ""
+    runs: list[str] | None = None
+    text: str | None = None
+    tag: list[str] | None = None
+    untag: list[str] | None = None
+    notebook: str | None = None
+    since: float | None = None
+    until: float | None = None
+    json: bool = False
+    dry_run: bool = False
+
+    def options(self) -> dict[str, object]:
+        """Return what the first line of a cell says of its searches, as far as it is not usual."""
+        said = {"seed": self.seed, "merge": self.merge, "local": self.local, "fresh": self.fresh}
+        usual = Arguments()
+        return {name: value for name, value in said.items() if value != getattr(usual, name)}
 
 
 class _Parser(argparse.ArgumentParser):
@@ -165,6 +215,13 @@ def _name(text: str) -> str:
     return text
 
 
+def _day(text: str) -> float:
+    try:
+        return datetime.fromisoformat(text).timestamp()
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no date such as 2026-11-26") from None
+
+
 def _view(text: str) -> str:
     if text not in (*VIEWS, OFF):
         raise argparse.ArgumentTypeError(f"there is no view {text!r}")
@@ -189,8 +246,8 @@ def _new(prog: str, description: str, epilog: str | None = None) -> _Parser:
 def _build() -> dict[str, _Parser]:
     line = _new("%scale", "Run plain scikit-learn on a Dask cluster.", _LINE_EPILOG)
     line.usage = (
-        "%%scale [up | list | use | to | adapt | down | watch | dashboard | profiles | manifest "
-        "| help] [-h]"
+        "%%scale [up | list | use | to | adapt | down | watch | dashboard | profiles | manifest\n"
+        "        | runs | show | diff | resume | rerun | note | rm | help] [-h]"
     )
     to = _new("%scale to", "Have this many workers from now on, also when some are lost.")
     to.add_argument("number", type=_whole, metavar="N", help="workers")
@@ -217,6 +274,7 @@ def _build() -> dict[str, _Parser]:
             "%scale profiles", "Show the clusters that can be started by name.", _PROFILES_EPILOG
         ),
         "manifest": _build_manifest(),
+        **_build_runs(),
         "help": _new("%scale help", "Explain %scale and %%scale."),
         CELL: _build_cell(),
     }
@@ -305,6 +363,47 @@ def _build_dashboard() -> _Parser:
     return dashboard
 
 
+def _build_runs() -> dict[str, _Parser]:
+    """Return the parsers of what is done with runs on record."""
+    runs = _new("%scale runs", "Show the searches on record, the latest first.", _RUNS_EPILOG)
+    runs.add_argument("--tag", metavar="TAG", action="append", help="with this tag only")
+    runs.add_argument("--notebook", metavar="PATH", help="of this notebook only: its path or name")
+    runs.add_argument("--since", type=_day, metavar="DATE", help="not before this day")
+    runs.add_argument("--until", type=_day, metavar="DATE", help="before this day")
+    runs.add_argument("--all", action="store_true", help="all of them; default: the latest 20")
+    runs.add_argument("--json", action="store_true", help="as JSON, with everything")
+    texts = {
+        "show": "Show all about a run: its cell, data, environment, best candidate.",
+        "resume": "Run the cell of a run again, here; fit what it has not finished. What its cell\n"
+        "uses must be defined: run the cells above it first.",
+        "rerun": "Run the cell of a run again, here, knowing nothing; say whether all scores are\n"
+        "equal, or where they first differ.",
+    }
+    parsers = {"runs": runs}
+    for name, text in texts.items():
+        parsers[name] = _new(f"%scale {name}", text, _RUN_EPILOG.format(name))
+        parsers[name].add_argument("run", metavar="RUN", help="see %%scale runs")
+    diff = _new("%scale diff", "Compare two runs: code, data, environment, scores.", _DIFF_EPILOG)
+    diff.add_argument("run", metavar="RUN", help="the earlier one")
+    diff.add_argument("other", metavar="OTHER", help="the later one")
+    note = _new("%scale note", "Write a note on a run, and tag it.", _NOTE_EPILOG)
+    note.add_argument("run", metavar="RUN", help="see %%scale runs")
+    note.add_argument("text", nargs="?", metavar="NOTE", help="takes the place of the one before")
+    note.add_argument("--tag", metavar="TAG", action="append", help="add a tag")
+    note.add_argument("--untag", metavar="TAG", action="append", help="take a tag away")
+    rm = _new(
+        "%scale rm",
+        "Take runs off the record, with their scores: searches no longer know their cells.",
+        _RM_EPILOG,
+    )
+    rm.add_argument("runs", nargs="*", metavar="RUN", help="see %%scale runs")
+    rm.add_argument(
+        "--before", dest="until", type=_day, metavar="DATE", help="all that began before this day"
+    )
+    rm.add_argument("--dry-run", action="store_true", help="say which, and remove none")
+    return {**parsers, "diff": diff, "note": note, "rm": rm}
+
+
 def _build_cell() -> _Parser:
     cell = _new(
         "%%scale",
@@ -336,6 +435,9 @@ def _build_cell() -> _Parser:
         "--force",
         action="store_true",
         help="go on where packages on the cluster are not those here",
+    )
+    cell.add_argument(
+        "--fresh", action="store_true", help="fit every cell, also those that are on record"
     )
     cell.add_argument("--local", action="store_true", help="in this process, on no cluster")
     return cell

@@ -17,8 +17,9 @@ from distributed import Client
 from IPython.core.completer import CompletionContext, SimpleCompletion, context_matcher
 from IPython.core.error import UsageError
 from IPython.core.interactiveshell import InteractiveShell
+from IPython.display import display
 
-from jupyter_scale import actions, choice, clusters
+from jupyter_scale import actions, choice, clusters, records, runs
 from jupyter_scale.cell import Cells
 from jupyter_scale.clusters.preparation import prepare
 from jupyter_scale.command import CELL, OFF, Arguments, complete, help_text, parse
@@ -91,6 +92,12 @@ class Magics:
             with _one_line(), self._telling():
                 self._pick()
                 self._plot(arguments.plot)
+        elif arguments.command in (records.RESUME, records.RERUN):
+            with _one_line():
+                self._again(arguments)
+        elif arguments.command in records.DONE:
+            with _one_line():
+                _show(records.DONE[arguments.command](arguments))
         else:
             with _one_line(), self._telling():
                 if arguments.command not in ("up", "use"):
@@ -104,6 +111,25 @@ class Magics:
             return
         result = self._shell.run_cell(f"%%scale {line}\n{cell}", store_history=False)
         result.raise_error()
+
+    def _again(self, arguments: Arguments) -> None:
+        """Run the cell of a run once more."""
+        run = records.found(arguments.run)
+        repeat = arguments.command == records.RERUN
+        cell = records.source(run, fresh=repeat)
+        self._cells.resumed = None if repeat else run
+        try:
+            result = self._shell.run_cell(cell, store_history=False)
+        finally:
+            self._cells.resumed = None
+        if isinstance(result.error_in_exec, NameError):
+            raise runs.RecordError(
+                f"{result.error_in_exec}: the cell of {run.id} needs it. Run the cells above it "
+                f"in {run.notebook or 'its notebook'} first."
+            ) from None
+        result.raise_error()
+        if repeat:
+            print(records.concluded(run, self._cells.recorded))
 
     def _follow(self, views: Sequence[str]) -> None:
         """Watch the cluster, in one place at a time."""
@@ -169,11 +195,19 @@ class Magics:
 
 @contextmanager
 def _one_line() -> Iterator[None]:
-    """Raise what is wrong with a cluster as wrong usage: a line, and no traceback."""
+    """Raise what is wrong with a cluster or the record as wrong usage: a line, no traceback."""
     try:
         yield
-    except clusters.ClusterError as error:
+    except (clusters.ClusterError, runs.RecordError) as error:
         raise UsageError(str(error)) from None
+
+
+def _show(value: Any) -> None:
+    """Print a text; anything else shows itself."""
+    if isinstance(value, str):
+        print(value)
+    else:
+        display(value)  # type: ignore[no-untyped-call]  # IPython's
 
 
 def _up(arguments: Arguments) -> str:

@@ -44,6 +44,20 @@ def runtime_of_all(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
             os.environ["JUPYTER_RUNTIME_DIR"] = before
 
 
+@pytest.fixture(autouse=True)
+def record_of_its_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """No test knows the cells of another one, or of the person who runs it."""
+    before = os.environ.get("JUPYTER_DATA_DIR")
+    os.environ["JUPYTER_DATA_DIR"] = str(tmp_path_factory.mktemp("data"))
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["JUPYTER_DATA_DIR"]
+        else:
+            os.environ["JUPYTER_DATA_DIR"] = before
+
+
 @pytest.fixture
 def shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[InteractiveShell]:
     """A shell of its own with jupyter_scale loaded, and no trace in the home directory."""
@@ -130,7 +144,8 @@ def new_kernel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[]
         home = str(tmp_path_factory.mktemp("home"))
         homes.append(home)
         manager = KernelManager()
-        manager.start_kernel(env={**os.environ, "IPYTHONDIR": home, "JUPYTER_RUNTIME_DIR": home})
+        folders = dict.fromkeys(("IPYTHONDIR", "JUPYTER_RUNTIME_DIR", "JUPYTER_DATA_DIR"), home)
+        manager.start_kernel(env={**os.environ, **folders})
         client = manager.client()
         client.start_channels()
         kernels.append(Kernel(manager, client))

@@ -5,7 +5,7 @@ from jupyter_scale.search.backend import PlanOnly
 from jupyter_scale.search.control import Control, SearchStopped
 from jupyter_scale.search.meta import rowwise
 from jupyter_scale.search.plan import Plan
-from jupyter_scale.search.report import Recorder, Report, Score, SearchReport
+from jupyter_scale.search.report import Record, Recorder, Report, Score, SearchReport
 from jupyter_scale.search.session import merged
 from jupyter_scale.search.stream import stream
 
@@ -14,6 +14,7 @@ __all__ = [
     "OptunaSearchCV",
     "Plan",
     "PlanOnly",
+    "Record",
     "Recorder",
     "Report",
     "Score",

@@ -96,7 +96,8 @@ class Evaluation(ParallelBackendBase):  # type: ignore[misc]  # joblib is untype
         super().__init__(nesting_level=nesting_level)
         self._session = session
         self._search: Any = None
-        self._planner = session.planner()
+        self._addresses = session.addresses()
+        self._planner = session.planner(self._addresses)
         self._batches: list[tuple[range, Callable[[list[Any]], None]]] = []
         self._inner: list[tuple[list[Any], Callable[[list[Any]], None]]] = []
         self._places: list[Place] = []
@@ -127,7 +128,7 @@ class Evaluation(ParallelBackendBase):  # type: ignore[misc]  # joblib is untype
 
     def start_call(self) -> None:
         """Begin a new batch of calls."""
-        self._planner = self._session.planner()
+        self._planner = self._session.planner(self._addresses)
         self._planner.caller = self._search
         self._batches, self._inner = [], []
         # the rows of cv_results_ go on from one round of successive halving to the next

@@ -2,27 +2,32 @@
 
 ``identify(value)`` is a digest of a parameter value, type-strict: 1, 1.0 and True differ, and so do
 0.0 and -0.0. An estimator is its class and its parameters, as `sklearn.base.clone` sees it; a
-class or a function that can be imported is its name, any other its pickled code. What cannot be
-identified raises `Unidentified` and is then not shared: identity is never guessed.
+class or a function that can be imported is its name, any other what it does (see `code`). What
+cannot be identified raises `Unidentified` and is then not shared: identity is never guessed.
 """
 
 from __future__ import annotations
 
 import functools
+import io
+import os
+import pickle
 import struct
-import sys
+import threading
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import blake2b
+from types import ModuleType
 from typing import Any
 
-import cloudpickle
 import numpy as np
 from scipy import sparse
 from sklearn.base import BaseEstimator
 from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import VotingClassifier
 from sklearn.pipeline import FeatureUnion, Pipeline
+
+from jupyter_scale.search import code
 
 __all__ = [
     "Identified",
@@ -108,9 +113,9 @@ def parameters(estimator: Any) -> dict[str, Any]:
     if not any(kind.get_params is shallow for shallow in _SHALLOW):
         own: dict[str, Any] = estimator.get_params(deep=False)
         return own
-    if kind not in _names:
-        _names[kind] = kind._get_param_names()
-    return {name: getattr(estimator, name) for name in _names[kind]}
+    if kind not in _met.names:
+        _met.names[kind] = kind._get_param_names()
+    return {name: getattr(estimator, name) for name in _met.names[kind]}
 
 
 # which all read attributes by the names in the signature; the others go on to the parts if `deep`
@@ -119,8 +124,22 @@ _SHALLOW = [
     for kind in (BaseEstimator, ColumnTransformer, FeatureUnion, Pipeline, VotingClassifier)
 ]
 
-# the names of the parameters of each class that was met during one plan
-_names: dict[type, list[str]] = {}
+
+@dataclass
+class _Met(threading.local):
+    """What was met during one plan."""
+
+    lasting: bool = False
+    """Whether identities are to hold in other processes, too."""
+    names: dict[type, list[str]] = field(default_factory=dict)
+    """Of the parameters of each class."""
+    codes: dict[int, tuple[Any, bytes]] = field(default_factory=dict)
+    """Identities of code; the object is held so that its id stays its own."""
+    inside: dict[int, bytes] = field(default_factory=dict)
+    """Of what the code that is being identified refers to, itself too."""
+
+
+_met = _Met()
 
 
 def is_estimator(value: Any) -> bool:
@@ -219,7 +238,7 @@ def _parts(value: Any) -> Iterable[Any]:
     if encode is not None:
         yield type(value).__name__.encode()
         yield from encode(value)
-    elif isinstance(value, type) or _is_function(value):
+    elif isinstance(value, (type, *code.FUNCTIONS)):
         yield b"code"
         yield _code(value)
     elif is_estimator(value) and _cloned_by_parameters(value):
@@ -250,54 +269,84 @@ def _estimator(value: Any, params: Mapping[str, Any]) -> Iterable[Any]:
             yield _pickle(getattr(value, name))
 
 
-def _is_function(value: Any) -> bool:
-    return isinstance(value, _FUNCTIONS)
-
-
-_FUNCTIONS = (type(identify), type(len), np.ufunc)
-
-
 def _cloned_by_parameters(value: Any) -> bool:
     own = getattr(type(value), "__sklearn_clone__", None)
     return own is None or own is BaseEstimator.__sklearn_clone__
 
 
-# what _code found out during one plan; the object is held so that its id stays its own
-_codes: dict[int, tuple[Any, bytes]] = {}
+def forget_code(*, lasting: bool = False) -> None:
+    """Look at classes and functions anew: they may have been edited since the last plan.
 
-
-def forget_code() -> None:
-    """Look at classes and functions anew: they may have been edited since the last plan."""
-    _codes.clear()
-    _names.clear()
+    From now on identities hold in other processes too, if asked for: then the user's own modules
+    are looked into, and not only the notebook.
+    """
+    _met.codes.clear()
+    _met.names.clear()
+    _met.lasting = lasting
 
 
 def _code(value: Any) -> bytes:
     """Identify a class or a function, once during a plan."""
-    if id(value) not in _codes:
-        _codes[id(value)] = (value, _code_of(value))
-    return _codes[id(value)][1]
+    if id(value) in _met.codes:
+        return _met.codes[id(value)][1]
+    if not _looked_into(value):
+        identity = code.by_name(value)
+    elif id(value) in _met.inside:
+        return _met.inside[id(value)]
+    else:
+        outermost = not _met.inside
+        _met.inside[id(value)] = b"itself" + str(value.__qualname__).encode()
+        try:
+            identity = _combined(code.by_content(value, _referred))
+            _met.inside[id(value)] = identity
+        finally:
+            if outermost:
+                _met.inside.clear()
+        if not outermost:  # it may lack what refers to it in turn
+            return identity
+    _met.codes[id(value)] = (value, identity)
+    return identity
 
 
-def _code_of(value: Any) -> bytes:
-    """Identify code by its name where that name leads back to it, else by its pickle."""
-    module = getattr(value, "__module__", None) or "numpy"
-    name = getattr(value, "__qualname__", None) or value.__name__
-    if module != "__main__":
-        found: Any = sys.modules.get(module)
-        for part in name.split("."):
-            found = getattr(found, part, None)
-        if found is value:
-            return f"{module}:{name}".encode()
-    return _pickle(value)
+def _looked_into(value: Any) -> bool:
+    return code.is_own(value) and (_met.lasting or not code.is_named(value))
+
+
+def _referred(value: Any) -> bytes:
+    """Identify what code refers to; what cannot be is itself, in this process only."""
+    if isinstance(value, ModuleType):
+        return value.__name__.encode()
+    try:
+        return identify(value)
+    except Unidentified:
+        return b"object" + _PROCESS + str(id(value)).encode()
+
+
+_PROCESS = os.urandom(_SIZE)
+
+
+class _Pickler(pickle.Pickler):
+    """Pickles the user's own code as what it does."""
+
+    def reducer_override(self, value: Any) -> Any:
+        if isinstance(value, ModuleType):
+            return bytes, (value.__name__.encode(),)
+        if isinstance(value, (type, *code.FUNCTIONS)):
+            return (bytes, (_code(value),)) if _looked_into(value) else NotImplemented
+        wrapped = getattr(value, "__wrapped__", None)
+        if isinstance(wrapped, code.FUNCTIONS):  # else its name alone
+            return bytes, (type(value).__qualname__.encode() + _code(wrapped),)
+        return NotImplemented
 
 
 def _pickle(value: Any) -> bytes:
+    pickled = io.BytesIO()
     try:
-        return bytes(cloudpickle.dumps(value, protocol=5))
+        _Pickler(pickled, protocol=5).dump(value)
     except Exception as error:
         name = type(value).__name__
         raise Unidentified(f"{name} cannot be pickled ({error})") from error
+    return pickled.getvalue()
 
 
 def _array(value: np.ndarray[Any, Any]) -> Iterable[Any]:

@@ -223,6 +223,13 @@ class Plan(Counted):
         number of cells concerned.
     kinds : list of str
         The step of each kind of work: what differs by the fold alone is of one kind.
+    addresses : dict of int to bytes
+        Where a record keeps cells, by call number.
+    known : dict of int to dict
+        What ``_fit_and_score`` returns, by call number, for the cells that were on record: they are
+        not fitted.
+    data_digest : bytes
+        Of the training data, if there is a record.
     """
 
     name: str = "search"
@@ -240,6 +247,9 @@ class Plan(Counted):
     unshared: dict[str, int] = field(default_factory=dict)
     unseeded: dict[str, int] = field(default_factory=dict)
     kinds: list[str] = field(default_factory=list)
+    addresses: dict[int, bytes] = field(default_factory=dict)
+    known: dict[int, dict[str, Any]] = field(default_factory=dict)
+    data_digest: bytes = b""
 
     @property
     def n_cells(self) -> int:
@@ -272,15 +282,19 @@ class Plan(Counted):
 
     @property
     def notes(self) -> list[str]:
-        """Sentences on what is not shared and what has no seed."""
-        return list(note_lines(self.unshared, self.unseeded))
+        """Sentences on what is on record, what is not shared and what has no seed."""
+        return list(note_lines(self.unshared, self.unseeded, len(self.known)))
 
     def _repr_html_(self) -> str:
         return table_html(self.headline, self.steps, self.notes)
 
 
-def note_lines(unshared: dict[str, int], unseeded: dict[str, int]) -> Iterator[str]:
-    """Yield a sentence per reason why something is not shared or not repeatable."""
+def note_lines(
+    unshared: dict[str, int], unseeded: dict[str, int], known: int = 0
+) -> Iterator[str]:
+    """Yield a sentence on what is known, and per reason why something is not shared or seeded."""
+    if known:
+        yield f"{known:,} cells are on record, and are not fitted again (--fresh does)"
     for reason, cells in unshared.items():
         yield f"not shared in {cells:,} cells: {reason}"
     for step, cells in unseeded.items():

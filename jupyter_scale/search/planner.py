@@ -6,13 +6,14 @@ are: where their data come from, and the identity of the final step. Called by t
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, TypeVar, cast
 
 import numpy as np
 from dask.sizeof import sizeof
 from scipy import sparse
 
+from jupyter_scale.search.address import Addresses
 from jupyter_scale.search.candidate import Candidates
 from jupyter_scale.search.identity import Unidentified, forget_code, identify
 from jupyter_scale.search.internals import BaseSearchCV, fit_and_score, has_callbacks, unwrapped
@@ -38,14 +39,28 @@ class Planner:
         Seeds every step that has none, as ``step__random_state=seed`` in the candidate.
     seeded_only : bool
         Share only steps that hold a seed.
+    addresses : Addresses, optional
+        Tells where a record keeps each cell.
+    known : callable, optional
+        Given an address, and whether nothing in that cell draws without a seed: returns what is on
+        record there, or None.
     """
 
-    def __init__(self, *, seed: int | None = None, seeded_only: bool = False) -> None:
-        forget_code()
+    def __init__(
+        self,
+        *,
+        seed: int | None = None,
+        seeded_only: bool = False,
+        addresses: Addresses | None = None,
+        known: Callable[[bytes, bool], dict[str, Any] | None] = lambda address, seeded: None,
+    ) -> None:
+        forget_code(lasting=addresses is not None)
         self.plan = Plan()
         self.caller: Any = None
         self._seed = seed
         self._seeded_only = seeded_only
+        self._addresses = addresses
+        self._on_record = known
         self._data: dict[int, int] = {}
         self._setups: dict[tuple[Any, ...], int] = {}
         self._candidates: list[Candidates] = []
@@ -136,6 +151,8 @@ class Planner:
         for step in (*candidate.steps, candidate.final):
             for name in step.unseeded if step else ():
                 self.plan.unseeded[name] = self.plan.unseeded.get(name, 0) + 1
+        if not watched and self._known_already(cell, candidate):
+            return
         if watched:
             cell.estimator = args[0]
             cell.watched = {k: kwargs[k] for k in ("caller", "callback_ctx") if k in kwargs}
@@ -144,6 +161,25 @@ class Planner:
             self._add_alone(cell, candidate, reason)
         else:
             self._add_shared(cell, candidate)
+
+    def _known_already(self, cell: Cell, candidate: Candidate) -> bool:
+        """Look a cell up in the record; note its address."""
+        if self._addresses is None:
+            return False
+        plan = self.plan
+        setup, fold = plan.setups[cell.setup], plan.folds[cell.fold]
+        address = self._addresses.of(setup, plan.data, fold, candidate)
+        if address is None:
+            return False
+        plan.addresses[cell.number] = address
+        plan.data_digest = plan.data_digest or self._addresses.data(setup, plan.data)
+        seeded = not any(step.unseeded for step in (*candidate.steps, candidate.final) if step)
+        result = self._on_record(address, seeded)
+        if result is None:
+            return False
+        plan.known[cell.number] = result
+        self._count(candidate.labels)
+        return True
 
     def _add_alone(self, cell: Cell, candidate: Candidate, reason: str) -> None:
         cell.alone = True

@@ -9,7 +9,7 @@ from __future__ import annotations
 import html
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -34,7 +34,7 @@ from jupyter_scale.search.summary.text import candidate_lines
 from jupyter_scale.search.summary.tree import Tree, tree_of
 from jupyter_scale.search.tasks import Outcome
 
-__all__ = ["Place", "Recorder", "Report", "Score", "SearchReport", "Tally"]
+__all__ = ["Place", "Record", "Recorder", "Report", "Score", "SearchReport", "Tally"]
 
 INTERVAL = 0.25  # seconds between estimates of the time that is left
 
@@ -66,6 +66,8 @@ class Score:
         Seconds after the search began.
     worker : str
         Address of the worker that fitted it; empty for this process.
+    known : bool
+        Whether it was on record, and not fitted now.
     """
 
     candidate: int
@@ -78,9 +80,17 @@ class Score:
     error: str | None = None
     ended: float = 0.0
     worker: str = ""
+    known: bool = False
 
     @classmethod
-    def of(cls, place: Place, result: dict[str, Any], ended: float, worker: str) -> Score:
+    def of(
+        cls,
+        place: Place,
+        result: dict[str, Any],
+        ended: float,
+        worker: str = "",
+        known: bool = False,
+    ) -> Score:
         """Return the record of what ``_fit_and_score`` returned."""
         error = (result.get("fit_error") or "").partition(SHARED)[0].strip().rpartition("\n")[2]
         return cls(
@@ -92,6 +102,7 @@ class Score:
             error or None,
             ended,
             worker,
+            known,
         )
 
 
@@ -121,6 +132,32 @@ class Recorder(Protocol):
         """
 
 
+class Record(Recorder, Protocol):
+    """A recorder that keeps finished cells, and knows those of earlier searches."""
+
+    def known(self, address: bytes, seeded: bool) -> dict[str, Any] | None:
+        """Return what ``_fit_and_score`` has returned for a cell, or None.
+
+        Parameters
+        ----------
+        address : bytes
+            Of the cell, see `address`.
+        seeded : bool
+            Whether nothing in it draws without a seed.
+        """
+
+    def cell(self, score: Score, address: bytes | None, result: dict[str, Any]) -> None:
+        """Take a finished cell, also a known one; it has no address if it is never to be known."""
+
+
+class Told(Protocol):
+    """Who is told of each finished cell."""
+
+    def done(self, cells: int, fits: int) -> None: ...
+
+    def cell(self, score: Score, address: bytes | None, result: dict[str, Any]) -> None: ...
+
+
 @dataclass(slots=True, eq=False, repr=False)
 class SearchReport(Counted):
     """What one search planned, did and saved.
@@ -129,8 +166,8 @@ class SearchReport(Counted):
     ----------
     name : str
         The search and its estimator, such as ``GridSearchCV(Pipeline)``.
-    n_cells, cells_done : int
-        (candidate, fold) pairs.
+    n_cells, cells_done, cells_known : int
+        (candidate, fold) pairs; those that were on record are done, too.
     fits_requested, fits_distinct, fits_done, fits_saved : int
         Fits that scikit-learn alone would do, that the plan has, that were done, that were saved.
     seconds : float
@@ -163,17 +200,21 @@ class SearchReport(Counted):
     plot : Plots
         Matplotlib figures.
     status : {"running", "refitting", "done", "failed", "interrupted", "stopped"}
+    run : str
+        Its id on record, if it is.
     """
 
     name: str
     where: str
     n_cells: int = 0
     cells_done: int = 0
+    cells_known: int = 0
     seconds: float = 0.0
     seconds_spent: float = 0.0
     seconds_saved: float = 0.0
     seconds_left: float | None = None
     status: str = "running"
+    run: str = ""
     metric: str = ""
     refit: str = ""
     counts: dict[str, list[int]] = field(default_factory=dict)
@@ -223,7 +264,8 @@ class SearchReport(Counted):
             else []
         )
         refit = [self.refit] if self.refit else []
-        return [*saved, *refit, *note_lines(self.unshared, self.unseeded)]
+        known = note_lines(self.unshared, self.unseeded, self.cells_known)
+        return [*saved, *refit, *known, *([f"on record as {self.run}"] if self.run else [])]
 
     def ranking(self) -> Ranking:
         """Return the candidates that have scores so far."""
@@ -308,27 +350,23 @@ class Tally:
     ----------
     plan : Plan
     report : SearchReport
-    recorder : Recorder
+    told : Told
     places : sequence of Place
         By call number.
-    on_score : callable
-        Told of each finished cell.
     """
 
     def __init__(
         self,
         plan: Plan,
         report: SearchReport,
-        recorder: Recorder,
+        told: Told,
         places: Sequence[Place],
-        on_score: Callable[[Score], None],
     ) -> None:
         self.plan = plan
         self._places = places
-        self._on_score = on_score
-        self.results: dict[int, object] = {}
+        self.results: dict[int, object] = dict(plan.known)
         self._report = report
-        self._recorder = recorder
+        self._told = told
         entries: list[Cell | Call] = [*plan.cells, *plan.calls]
         self._entries = {entry.number: entry for entry in entries}
         self._uses = Counter(number for cell in plan.cells for number in plan.nodes_of(cell))
@@ -339,8 +377,18 @@ class Tally:
         kinds = [entry.kind for entry in entries] + [node.kind for node in plan.nodes]
         self._left = np.bincount(kinds, minlength=len(plan.kinds))
         self._estimated = 0.0
-        if plan.cells:
+        if plan.cells or plan.known:
             report.rounds.append(min(place[0] for place in places))
+
+    def recall(self) -> None:
+        """Add the cells that were on record."""
+        for number, result in self.plan.known.items():
+            score = Score.of(self._places[number], result, 0.0, known=True)
+            self._report.scores.append(score)
+            self._told.cell(score, self.plan.addresses[number], result)
+        self._report.cells_done += len(self.plan.known)
+        self._report.cells_known += len(self.plan.known)
+        self._told.done(len(self.plan.known), 0)
 
     def add(self, outcome: Outcome) -> None:
         """Add what a task found."""
@@ -374,11 +422,11 @@ class Tally:
             unshared[reason] = unshared.get(reason, 0) + len(outcome.alone)
         self._report.cells_done += cells
         self._estimate()
-        self._recorder.done(cells, fits)
+        self._told.done(cells, fits)
 
     def tick(self) -> None:
         """Let the recorder see that time goes by."""
-        self._recorder.done(0, 0)
+        self._told.done(0, 0)
 
     def _learn(self, kind: int, seconds: float) -> None:
         self._durations.learn(kind, seconds)
@@ -405,7 +453,7 @@ class Tally:
             for each in (number, *self._copies.get(number, ())):
                 score = Score.of(self._places[each], result, ended, worker)
                 self._report.scores.append(score)
-                self._on_score(score)
+                self._told.cell(score, self.plan.addresses.get(each), result)
 
     def _count(self, *labels: str) -> int:
         for label in labels:

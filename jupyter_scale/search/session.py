@@ -18,6 +18,7 @@ from distributed import Client
 from distributed.system import MEMORY_LIMIT
 
 from jupyter_scale.search import internals, refit
+from jupyter_scale.search.address import Addresses
 from jupyter_scale.search.backend import MergedBackend
 from jupyter_scale.search.cache import Cache
 from jupyter_scale.search.control import Control, SearchStopped
@@ -30,7 +31,15 @@ from jupyter_scale.search.internals import (
 )
 from jupyter_scale.search.plan import Plan
 from jupyter_scale.search.planner import Planner
-from jupyter_scale.search.report import Place, Recorder, Report, Score, SearchReport, Tally
+from jupyter_scale.search.report import (
+    Place,
+    Record,
+    Recorder,
+    Report,
+    Score,
+    SearchReport,
+    Tally,
+)
 from jupyter_scale.search.sending import Sent
 
 __all__ = ["Session", "merged"]
@@ -46,6 +55,7 @@ def merged(
     merge: str = "all",
     plan_only: bool = False,
     recorder: Recorder | None = None,
+    record: Record | None = None,
     on_score: Callable[[Score], None] | None = None,
     control: Control | None = None,
     cache: str | float | None = None,
@@ -64,6 +74,8 @@ def merged(
         Fit nothing: the first search raises `PlanOnly` with its plan.
     recorder : Recorder, optional
         Follows the searches, as a progress bar does.
+    record : Record, optional
+        Keeps finished cells, and answers those that it knows from earlier searches.
     on_score : callable, optional
         Called with each finished cell, a `Score`, in the order of completion; see also `stream`.
     control : Control, optional
@@ -115,7 +127,7 @@ def merged(
         seed=seed,
         seeded_only=merge == "seeded",
         plan_only=plan_only,
-        told=_Guarded(recorder, on_score),
+        told=_Guarded(recorder, on_score, record),
         control=control,
         cache=FRACTION if cache is None else cache,
     )
@@ -173,8 +185,17 @@ class Session:
         self.cluster = None if client is None else Cluster(client, nested=nested)
         self._sent: weakref.WeakSet[Sent] = weakref.WeakSet()
 
-    def planner(self) -> Planner:
-        return Planner(seed=self.seed, seeded_only=self.seeded_only)
+    def addresses(self) -> Addresses | None:
+        """Return what tells where the cells of an evaluation are on record."""
+        return Addresses() if self.recorder.records else None
+
+    def planner(self, addresses: Addresses | None = None) -> Planner:
+        return Planner(
+            seed=self.seed,
+            seeded_only=self.seeded_only,
+            addresses=addresses,
+            known=self.recorder.known,
+        )
 
     def sent(self) -> Sent | None:
         """Return what is to hold the data of one fit on the workers."""
@@ -210,14 +231,18 @@ class Session:
         plan = planner.plan
         kept = None if cache is None else cache.of(plan)
         report.plan(plan)
-        tally = Tally(plan, report, self.recorder, places, self.recorder.scored)
+        tally = Tally(plan, report, self.recorder, places)
         start = time.perf_counter()
         with self._following(report):
             try:
                 self.recorder.planned(plan, report)
+                if plan.known:
+                    tally.recall()
                 # scikit-learn's callbacks report to the process that they were made in
                 watched = any(cell.watched is not None for cell in plan.cells)
-                if self.cluster is None or sent is None or watched:
+                if not plan.cells and not plan.calls:
+                    pass  # all was on record
+                elif self.cluster is None or sent is None or watched:
                     run_here(plan, tally, nested=self._nested, control=self.control)
                 else:
                     self.cluster.run(plan, tally, sent, self.control, kept=kept)
@@ -302,26 +327,48 @@ def _memory(client: Client) -> int:
 
 
 class _Guarded:
-    """A recorder, and a callback for scores, whose errors do not reach the search."""
+    """Those who are told of a search; their errors do not reach it."""
 
     def __init__(
         self,
         recorder: Recorder | None = None,
         on_score: Callable[[Score], None] | None = None,
+        record: Record | None = None,
     ) -> None:
         self._recorder = recorder
+        self._record = record
         self._on_score = on_score
 
-    def _call(self, method: str, *args: Any) -> None:
-        if self._recorder is None:
-            return
-        try:
-            getattr(self._recorder, method)(*args)
-        except Exception as error:
-            self._recorder = None
-            warnings.warn(f"the search goes on unrecorded: {error!r}", stacklevel=2)
+    @property
+    def records(self) -> bool:
+        """Whether cells are kept."""
+        return self._record is not None
 
-    def scored(self, score: Score) -> None:
+    def _call(self, method: str, *args: Any) -> None:
+        if self._recorder is not None and hasattr(self._recorder, method):
+            try:
+                getattr(self._recorder, method)(*args)
+            except Exception as error:
+                self._recorder = None
+                warnings.warn(f"the search goes on without its display: {error!r}", stacklevel=2)
+        self._keep(method, *args)
+
+    def _keep(self, method: str, *args: Any) -> Any:
+        if self._record is None or not hasattr(self._record, method):
+            return None
+        try:
+            return getattr(self._record, method)(*args)
+        except Exception as error:
+            self._record = None
+            warnings.warn(f"the search goes on unrecorded: {error}", stacklevel=2)
+        return None
+
+    def known(self, address: bytes, seeded: bool) -> dict[str, Any] | None:
+        found: dict[str, Any] | None = self._keep("known", address, seeded)
+        return found
+
+    def cell(self, score: Score, address: bytes | None, result: dict[str, Any]) -> None:
+        self._keep("cell", score, address, result)
         if self._on_score is None:
             return
         try:
@@ -340,5 +387,4 @@ class _Guarded:
         self._call("finished", report)
 
     def refitting(self, report: SearchReport) -> None:
-        if hasattr(self._recorder, "refitting"):
-            self._call("refitting", report)
+        self._call("refitting", report)

@@ -1,0 +1,25 @@
+"""Every search on record: what was run, where, on what, and what came out."""
+
+from jupyter_scale.runs.compare import Comparison, compare, first_difference
+from jupyter_scale.runs.frames import cells, runs
+from jupyter_scale.runs.listing import Page, Table, as_json
+from jupyter_scale.runs.record import Origin, Record
+from jupyter_scale.runs.store import RecordError, Run, Store, store, where
+
+__all__ = [
+    "Comparison",
+    "Origin",
+    "Page",
+    "Record",
+    "RecordError",
+    "Run",
+    "Store",
+    "Table",
+    "as_json",
+    "cells",
+    "compare",
+    "first_difference",
+    "runs",
+    "store",
+    "where",
+]

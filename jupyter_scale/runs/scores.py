@@ -1,0 +1,68 @@
+"""What ``_fit_and_score`` returns, as text that gives the same back, to the last bit and type."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+__all__ = ["decoded", "encoded"]
+
+KEPT = ("test_scores", "train_scores", "n_test_samples", "fit_time", "score_time", "fit_error")
+_PLAIN = (float, int, bool, type(None))
+
+
+def encoded(result: Mapping[str, Any]) -> tuple[str, bool]:
+    """Return a result as JSON, and whether `decoded` gives the very same back.
+
+    It does not where more is in it than scores, sizes and times, or where the fit has failed: the
+    text of its error is not kept.
+
+    Examples
+    --------
+    >>> encoded({"test_scores": np.float64(0.5), "fit_time": 0.1, "fit_error": None})
+    ('{"test_scores": ["<f8", 0.5], "fit_time": 0.1, "fit_error": null}', True)
+    """
+    same = result.get("fit_error") is None and all(name in KEPT for name in result)
+    written = {}
+    for name in KEPT:
+        if name in result:
+            value = None if name == "fit_error" else result[name]
+            written[name], exact = _encode(value)
+            same = same and exact
+    # the order is that of scikit-learn
+    return json.dumps({name: written[name] for name in result if name in written}), same
+
+
+def decoded(text: str) -> dict[str, Any]:
+    """Return the result that `encoded` was given."""
+    return {name: _decode(value) for name, value in json.loads(text).items()}
+
+
+def _encode(value: Any) -> tuple[Any, bool]:
+    if type(value) in _PLAIN:
+        return value, True
+    if isinstance(value, np.generic) and value.dtype.kind in "fiub" and value.dtype.itemsize <= 8:
+        return [value.dtype.str, value.item()], True
+    if isinstance(value, Mapping):
+        pairs = {str(name): _encode(one) for name, one in value.items()}
+        same = type(value) is dict and all(type(name) is str for name in value)
+        return (
+            {name: one for name, (one, _) in pairs.items()},
+            same and all(exact for _, exact in pairs.values()),
+        )
+    try:
+        return float(value), False
+    except (TypeError, ValueError):
+        return None, False
+
+
+def _decode(value: Any) -> Any:
+    if isinstance(value, list):
+        kind, number = value
+        return np.dtype(kind).type(number)
+    if isinstance(value, dict):
+        return {name: _decode(one) for name, one in value.items()}
+    return value
