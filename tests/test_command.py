@@ -4,7 +4,8 @@ from IPython.core.error import UsageError
 from jupyter_scale.command import complete, help_text, parse
 
 COMMANDS = ["up", "list", "use", "to", "adapt", "down", "watch", "dashboard"]
-COMMANDS += ["profiles", "manifest", "runs", "show", "resume", "rerun", "diff", "note", "rm", "help"]
+COMMANDS += ["profiles", "manifest"]
+COMMANDS += ["runs", "show", "resume", "rerun", "diff", "note", "rm", "help"]
 
 
 def test_a_cell_line_gives_typed_values() -> None:
