@@ -6,7 +6,47 @@ Snapshot of kernel and workers -> what is really used -> lock -> findings -> fil
 
 from __future__ import annotations
 
-from jupyter_scale.export.finding import ExportError, Finding
-from jupyter_scale.export.options import Options
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["ExportError", "Finding", "Options"]
+if TYPE_CHECKING:
+    from jupyter_scale.export.claim import Claim
+    from jupyter_scale.export.finding import ExportError, Finding
+    from jupyter_scale.export.making import Plan, export, plan
+    from jupyter_scale.export.options import Options
+    from jupyter_scale.export.report import Blocked, Report
+
+__all__ = [
+    "Blocked",
+    "Claim",
+    "ExportError",
+    "Finding",
+    "Options",
+    "Plan",
+    "Report",
+    "export",
+    "plan",
+]
+
+_WHERE = {
+    "Blocked": "report",
+    "Claim": "claim",
+    "ExportError": "finding",
+    "Finding": "finding",
+    "Options": "options",
+    "Plan": "making",
+    "Report": "report",
+    "export": "making",
+    "plan": "making",
+}
+
+
+def __getattr__(name: str) -> Any:
+    # `%load_ext` needs one small module of this package, and brings nothing into the kernel
+    if name not in _WHERE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_WHERE[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

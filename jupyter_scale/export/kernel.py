@@ -78,6 +78,8 @@ async def _run(
     async def executed(cell: Any, cell_index: int, execute_reply: Any) -> None:
         await asked.look(client.kc)
 
+    # keys for the kernel's ports, where it can use them; without them it warns on every start
+    config = needed("traitlets.config").Config({"KernelManager": {"transport_encryption": "auto"}})
     client = nbclient.NotebookClient(
         content,
         timeout=timeout or None,
@@ -85,6 +87,7 @@ async def _run(
         resources={"metadata": {"path": str(notebook.folder)}},
         on_cell_start=started,
         on_cell_executed=executed,
+        config=config,
     )
     try:
         async with client.async_setup_kernel():
@@ -104,7 +107,7 @@ async def _run(
             await asked.look(client.kc)
     except kernels.NoSuchKernel as error:
         raise ExportError(
-            f"There is no kernel {error.name!r} here: jupyter kernelspec list shows those there are."
+            f"There is no kernel {error.name!r} here: jupyter kernelspec list shows those here."
         ) from None
     except nbclient.exceptions.CellExecutionError as error:
         raise ExportError(f"{notebook.path.name} fails at {error.ename}: {error.evalue}") from None

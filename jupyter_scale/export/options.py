@@ -29,6 +29,8 @@ class Options:
         Of the image in manifests; empty for one made of the folder's name.
     verify : bool
         Rebuild the environment and run the notebook there.
+    sources : tuple of (str, str)
+        Addresses that data files are fetched from, by path; they are not copied.
     large : int
         Bytes of a data file above which it is fetched instead of copied.
     timeout : float
@@ -47,5 +49,6 @@ class Options:
     git: bool = False
     name: str = ""
     verify: bool = True
+    sources: tuple[tuple[str, str], ...] = ()
     large: int = 20 * 2**20
     timeout: float = 1800.0

@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from packaging.utils import parse_wheel_filename
+
 from jupyter_scale.export.lock import Lock, Pin
 
 __all__ = ["Hashes", "ask", "pylock", "uv"]
@@ -75,7 +77,7 @@ def ask(lock: Lock) -> Hashes:
         except (OSError, subprocess.SubprocessError) as error:
             return Hashes({}, f"uv: {type(error).__name__}")
         if not done.returncode:
-            return Hashes(dict(_files(tomllib.loads(done.stdout))), why)
+            return Hashes(dict(_files(tomllib.loads(done.stdout), lock.minor)), why)
         refused = [pin for pin in pins if f" {pin.name}=={pin.version}" in done.stderr]
         if not refused:
             break
@@ -86,21 +88,37 @@ def ask(lock: Lock) -> Hashes:
     return Hashes({}, " ".join(lines[:2]) or "uv has failed")
 
 
-def _files(found: Mapping[str, Any]) -> Iterable[tuple[str, tuple[tuple[str, str, int, str], ...]]]:
+def _files(
+    found: Mapping[str, Any], minor: str
+) -> Iterable[tuple[str, tuple[tuple[str, str, int, str], ...]]]:
     for package in found.get("packages", ()):
         wheels = [*package.get("wheels", ()), *([package["sdist"]] if "sdist" in package else ())]
-        yield (
-            package["name"],
-            tuple(
-                (
-                    one.get("name") or (one.get("url") or one.get("path", "")).rpartition("/")[2],
-                    one.get("url", ""),
-                    int(one.get("size", 0)),
-                    one.get("hashes", {}).get("sha256", ""),
-                )
-                for one in wheels
-            ),
-        )
+        listed = []
+        for one in wheels:
+            url = one.get("url", "")
+            name = one.get("name") or (url or one.get("path", "")).rpartition("/")[2]
+            if _serves(name, minor):
+                digest = one.get("hashes", {}).get("sha256", "")
+                listed.append((name, url, int(one.get("size", 0)), digest))
+        yield package["name"], tuple(listed)
+
+
+def _serves(name: str, minor: str) -> bool:
+    """Whether a file can be installed in a Python of that version, on some machine."""
+    if not name.endswith(".whl"):
+        return True
+    tags = parse_wheel_filename(name)[3]
+    ours = f"cp{minor.replace('.', '')}"
+    return any(
+        tag.abi == ours
+        or (tag.abi == "abi3" and _number(tag.interpreter) <= _number(ours))
+        or (tag.abi == "none" and tag.interpreter in ("py3", ours))
+        for tag in tags
+    )
+
+
+def _number(tag: str) -> int:
+    return int("".join(letter for letter in tag if letter.isdigit())[1:] or 0)
 
 
 def pylock(lock: Lock, hashes: Hashes, private: Sequence[str] = ()) -> str:

@@ -17,9 +17,17 @@ from packaging.utils import canonicalize_name
 
 from jupyter_scale.export import probe
 
-__all__ = ["SOURCE", "CondaPackage", "Distribution", "Imported", "Index", "Program", "Snapshot", "expression",
-           "take"]  # fmt: skip
-
+__all__ = [
+    "SOURCE",
+    "CondaPackage",
+    "Distribution",
+    "Imported",
+    "Index",
+    "Program",
+    "Snapshot",
+    "expression",
+    "take",
+]
 
 SOURCE = object()
 

@@ -176,6 +176,10 @@ class Tree:
             (folder / path).unlink(missing_ok=True)
             content.put(folder / path)
 
+    def late(self, stage: Path, paths: tuple[str, ...]) -> None:
+        """Write again those files of a staged tree that have changed meanwhile."""
+        Tree({path: self.files[path] for path in paths if path in self.files}).write(stage)
+
     def publish(self, stage: Path, folder: Path) -> tuple[Change, ...]:
         """Move what was staged to its place.
 

@@ -1,0 +1,441 @@
+"""An export, step by step: a plan of what would be written, then the thin part that writes it.
+
+A plan reads, and at most runs the notebook in its kernel and builds wheels in a temporary folder.
+What it would write is written beside the folder first, verified there, and then moved to its place.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from jupyter_scale.export import binder, checks, docker, kernel, kubernetes, pylock, wheels
+from jupyter_scale.export import roots as rooting
+from jupyter_scale.export.claim import Claim
+from jupyter_scale.export.data import FETCH, MANIFEST, Data, files, manifest
+from jupyter_scale.export.finding import Finding, unanswered
+from jupyter_scale.export.lock import Lock, conda_lock, locked
+from jupyter_scale.export.notebook import (
+    Notebook,
+    Read,
+    cleaned,
+    examine,
+    parsed,
+    read,
+    serialised,
+)
+from jupyter_scale.export.options import Options
+from jupyter_scale.export.readme import readme
+from jupyter_scale.export.report import Blocked, Report
+from jupyter_scale.export.repository import commit, committed, spec
+from jupyter_scale.export.roots import Root
+from jupyter_scale.export.scan import private, scan, texts
+from jupyter_scale.export.snapshot import Snapshot, take
+from jupyter_scale.export.tree import REPORT, Tree, owned
+
+__all__ = ["Plan", "export", "plan"]
+
+README = "README.md"
+HASHED = ("provenance/",)
+"""Files that are of hashes, where no secret can be."""
+VERIFY = "jupyter_scale.export.verify"
+LATE = (README, REPORT)
+"""Files that tell of the others."""
+
+
+def _quiet(line: str) -> None:
+    """Show nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What an export would write, and what is to be answered before.
+
+    Attributes
+    ----------
+    notebook : Notebook
+    folder : Path
+    options : Options
+    read : Read
+    snapshot : Snapshot
+    roots : tuple of Root
+    lock : Lock
+    data : tuple of Data
+    findings : tuple of Finding
+    tree : Tree
+        Without the files that tell of the others.
+    beside : Tree
+        What is in the folder already and is needed to verify the rest.
+    notes : tuple of str
+    """
+
+    notebook: Notebook
+    folder: Path
+    options: Options
+    read: Read
+    snapshot: Snapshot
+    roots: tuple[Root, ...]
+    lock: Lock
+    data: tuple[Data, ...]
+    findings: tuple[Finding, ...]
+    tree: Tree
+    beside: Tree
+    notes: tuple[str, ...] = ()
+
+    @property
+    def in_place(self) -> bool:
+        """Whether the notebook is in the folder: then it stays as it is, and so does README.md."""
+        return bool(self.beside.files)
+
+    @property
+    def name(self) -> str:
+        """Where the notebook is in the folder."""
+        return _name(self.notebook, self.folder)
+
+    def complete(self, claims: Sequence[Claim] = (), commit: str = "") -> tuple[Tree, Report]:
+        """Return all files, with those that tell of the others, and the report."""
+        tree = Tree(dict(self.tree.files))
+        options = self.options
+        parts = [path for path in (docker.PATH, kubernetes.PATH) if path in tree.files]
+        if not self.in_place:
+            text = readme(
+                [self.name],
+                self.lock,
+                self.roots,
+                data=self.data,
+                variables=[
+                    one.id.partition(":")[2]
+                    for one in self.findings
+                    if one.id.startswith("variable:")
+                ],
+                claims=claims,
+                binder=options.binder,
+                commit=commit,
+                parts=parts,
+            )
+            tree.add(README, text)
+        report = Report(
+            (self.name,),
+            self.folder,
+            self.lock.python,
+            self.findings,
+            unanswered(self.findings, options.accept, yes=options.yes),
+            self.roots,
+            len(self.lock.pins) + len(self.lock.conda),
+            files=tree.digests(),
+            claims=tuple(claims),
+            notes=self.notes,
+            commit=commit,
+        )
+        tree.add(REPORT, report.to_json())
+        report = replace(report, changes=tree.changes(self.folder), next=self._next(tree, commit))
+        return tree, report
+
+    def report(self) -> Report:
+        """Return what is known before anything is written."""
+        return self.complete(commit=self.pinned())[1]
+
+    def pinned(self) -> str:
+        """Return the commit that the badge names: of these very files, or none."""
+        if not self.options.binder or self.in_place:
+            return ""
+        ours = owned(self.folder)
+        same = {key: value for key, value in ours.items() if key not in LATE}
+        if same != self.tree.digests():
+            return ""
+        try:
+            said = json.loads((self.folder / REPORT).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return ""
+        return str(said.get("commit", "")) or committed(self.folder, sorted(same))
+
+    def _next(self, tree: Tree, commit: str) -> tuple[str, ...]:
+        if self.options.git:
+            return ("git push",)
+        paths = "." if not self.in_place else "binder provenance"
+        commands = [f"cd {_shell(str(self.folder))}"]
+        commands += [] if (self.folder / ".git").exists() else ["git init"]
+        commands += [f"git add {paths}", f"git commit -m {_shell(f'Export of {self.name}')}"]
+        commands += ["git push"]
+        if self.options.binder and not commit and not self.in_place:
+            commands += ["# then export once more: the badge in README.md names that commit"]
+        return tuple(commands)
+
+
+def plan(
+    notebook: str | Path,
+    folder: str | Path,
+    options: Options | None = None,
+    *,
+    live: bool = False,
+    client: Any = None,
+    snapshot: Snapshot | None = None,
+    show: Callable[[str], None] = _quiet,
+) -> Plan:
+    """Find what it takes to run a notebook elsewhere.
+
+    Parameters
+    ----------
+    notebook, folder : str or Path
+        What is exported, and where to.
+    options : Options, optional
+    live : bool
+        Whether this process is the notebook's kernel; otherwise its own is started, and it is run.
+    client : distributed.Client, optional
+        Of the cluster that a live notebook works on.
+    snapshot : Snapshot, optional
+        One that was taken already.
+    show : callable, optional
+        Is told each stage.
+
+    Raises
+    ------
+    ExportError
+        When there is nothing that can be exported.
+    """
+    options = options or Options()
+    folder = Path(folder).expanduser().absolute()
+    if options.binder:
+        spec(options.binder)  # a wrong address ends it here
+    show("Reading the notebook")
+    one = read(Path(notebook).expanduser())
+    code = examine(one)
+    if snapshot is None and live:
+        show("Looking at the kernel and its workers")
+        snapshot = take(
+            one.folder,
+            imports=code.places("imports"),
+            programs=code.places("programs"),
+            client=client,
+        )
+    elif snapshot is None:
+        show("Running the notebook in its kernel")
+        content, snapshot = kernel.run(one, code, timeout=options.timeout, show=show)
+        if not one.ran:
+            one = parsed(one.path, content)
+    code = examine(one, [path for path in snapshot.local if path.is_relative_to(one.folder)])
+    show("Finding out which packages are used")
+    used = rooting.found(one, code, snapshot)
+    lock, unpublished, built = _locked(used, code, snapshot, folder, options, show)
+    data = files(
+        one.folder,
+        code.places("strings"),
+        snapshot.opened,
+        sources=dict(options.sources),
+        large=options.large,
+        leave=[one.path, *code.local, *_others(one, folder)],
+    )
+    show("Asking the index for hashes")
+    tree, beside, notes = _tree(one, code, snapshot, used, lock, data, folder, options, built)
+    show("Looking for secrets and for what would not run elsewhere")
+    found = checks.check(
+        one, code, snapshot, lock, data=data, unpublished=unpublished, wheels=options.wheels
+    )
+    places = [*texts(one), *_scanned(tree, one, beside)]
+    found = (
+        *scan(places, values=private(one.folder), home=str(Path.home())),
+        *found,
+        *tree.findings(folder),
+    )
+    return Plan(one, folder, options, code, snapshot, used, lock, data, found, tree, beside, notes)
+
+
+def export(
+    notebook: str | Path,
+    folder: str | Path,
+    options: Options | None = None,
+    *,
+    live: bool = False,
+    client: Any = None,
+    snapshot: Snapshot | None = None,
+    show: Callable[[str], None] = _quiet,
+) -> Report:
+    """Write a notebook to a folder, with all that it takes to run it elsewhere, and verify that.
+
+    Parameters
+    ----------
+    notebook, folder, options, live, client, snapshot, show
+        As for `plan`.
+
+    Raises
+    ------
+    Blocked
+        When findings are to be answered first; nothing is written then.
+    ExportError
+        When there is nothing that can be exported.
+    """
+    made = plan(notebook, folder, options, live=live, client=client, snapshot=snapshot, show=show)
+    return write(made, show)
+
+
+def write(made: Plan, show: Callable[[str], None] = _quiet) -> Report:
+    """Carry out a plan."""
+    before = made.report()
+    if before.blocked:
+        raise Blocked(before)
+    pinned = made.pinned()
+    show("Writing the files")
+    tree, report = made.complete(commit=pinned)
+    with tree.staged(made.folder) as stage:
+        made.beside.write(stage)
+        claims, notes = _verified(made, stage, show)
+        made = replace(made, notes=(*made.notes, *notes))
+        tree, report = made.complete(claims, pinned)
+        tree.late(stage, LATE)
+        changes = tree.publish(stage, made.folder)
+    if made.options.git:
+        made, report = _commit(made, tree, report, claims, pinned)
+    show("Done")
+    return replace(report, changes=changes, written=True)
+
+
+def _verified(
+    made: Plan, stage: Path, show: Callable[[str], None]
+) -> tuple[tuple[Claim, ...], tuple[str, ...]]:
+    if not made.options.verify:
+        return (), ("Not verified, as was asked.",)
+    if any(pin.kind == "folder" for pin in made.lock.pins):
+        return (), ("Not verified: a package is installed from this folder itself.",)
+    if find_spec(VERIFY) is None:
+        return (), ("Not verified.",)
+    claims: tuple[Claim, ...] = import_module(VERIFY).verify(stage, made.options, show)
+    hidden = {str(stage): ".", str(Path.home()): "~"}
+    return tuple(replace(one, details=_without(one.details, hidden)) for one in claims), ()
+
+
+def _without(lines: Sequence[str], hidden: dict[str, str]) -> tuple[str, ...]:
+    for path, name in hidden.items():
+        if len(path) > 1:
+            lines = [line.replace(path, name) for line in lines]
+    return tuple(lines)
+
+
+def _commit(
+    made: Plan, tree: Tree, report: Report, claims: Sequence[Claim], pinned: str
+) -> tuple[Plan, Report]:
+    """Commit what was written; with an address, once more for the badge that names the commit."""
+    paths = sorted(tree.files)
+    removed = sorted(path for path in owned(made.folder) if path not in tree.files)
+    first = commit(made.folder, [*paths, *removed], f"Export of {made.name}")
+    if made.options.binder and not pinned and not made.in_place:
+        tree, report = made.complete(claims, first)
+        with tree.staged(made.folder) as stage:
+            tree.publish(stage, made.folder)
+        commit(made.folder, paths, "README: the badge names the commit that was exported")
+    return made, report
+
+
+def _locked(
+    used: tuple[Root, ...],
+    code: Read,
+    snapshot: Snapshot,
+    folder: Path,
+    options: Options,
+    show: Callable[[str], None],
+) -> tuple[Lock, list[Any], dict[str, tuple[str, bytes]]]:
+    """Return the lock, what of it only this machine has, and the wheels of that."""
+    programs = code.places("programs")
+    names = [pin.name for pin in locked(used, snapshot).all]
+    only_here = wheels.unpublished(names, snapshot)
+    unpublished = [one for one in only_here if wheels.inner(one, folder) is None]
+    built = {}
+    if options.wheels and unpublished:
+        show(f"Building wheels of {', '.join(one.name for one in unpublished)}")
+        built = wheels.build(unpublished)
+    lock = locked(
+        used,
+        snapshot,
+        local=wheels.lines(only_here, built, folder),
+        digests={name: hashlib.sha256(data).hexdigest() for name, (_, data) in built.items()},
+        programs=programs,
+    )
+    return lock, unpublished, built
+
+
+def _tree(
+    one: Notebook,
+    code: Read,
+    snapshot: Snapshot,
+    used: tuple[Root, ...],
+    lock: Lock,
+    data: tuple[Data, ...],
+    folder: Path,
+    options: Options,
+    built: dict[str, tuple[str, bytes]],
+) -> tuple[Tree, Tree, tuple[str, ...]]:
+    tree, beside = Tree(), Tree()
+    notes: list[str] = []
+    in_place = one.path.is_relative_to(folder.resolve())
+    target = beside if in_place else tree
+    base = Path(_name(one, folder)).parent
+    for path in code.local:
+        target.copy((base / path.relative_to(one.folder)).as_posix(), path)
+    for entry in data:
+        if entry.copied:
+            target.copy((base / entry.path).as_posix(), one.folder / entry.path)
+    fetched = any(not entry.copied for entry in data) and not in_place
+    if data and not in_place:
+        tree.add(MANIFEST, manifest(data))
+        if fetched:
+            tree.add("fetch.py", FETCH)
+    target.add(_name(one, folder), serialised(cleaned(one)))
+    packages = checks.packages(code, snapshot, lock)
+    dask = rooting.clusters(code, snapshot)
+    downloads = any(entry.source for entry in data) and fetched
+    texts = binder.files(lock, packages=packages, dask=dask, fetches=downloads)
+    for name, (text, executable) in texts.items():
+        tree.add(name, text, executable=executable)
+    for wheel, content in built.values():
+        tree.add(f"{wheels.FOLDER}/{wheel}", content)
+    tree.add("provenance/roots.json", json.dumps([asdict(root) for root in used], indent=2) + "\n")
+    if lock.explicit:
+        tree.add("provenance/conda.lock", conda_lock(lock))
+    else:
+        hashes = pylock.ask(lock)
+        private = [index.url for index in snapshot.indexes]
+        tree.add("provenance/pylock.toml", pylock.pylock(lock, hashes, private))
+        notes += [f"Packages without hashes: {hashes.why}."] if hashes.why else []
+    if options.docker:
+        tree.add(
+            docker.PATH,
+            docker.dockerfile(lock, _name(one, folder), packages=packages, fetches=downloads),
+        )
+    if options.kubernetes:
+        name = kubernetes.slug(folder.name)
+        tree.add(kubernetes.PATH, kubernetes.cluster(name, options.name or f"{name}:latest"))
+    if dask and rooting.PROXY not in {root.name for root in used}:
+        notes.append(f"Without {rooting.PROXY}, which is not installed, no Dask dashboard is seen.")
+    return tree, beside, tuple(notes)
+
+
+def _name(one: Notebook, folder: Path) -> str:
+    real = folder.resolve()
+    return one.path.relative_to(real).as_posix() if one.path.is_relative_to(real) else one.path.name
+
+
+def _others(one: Notebook, folder: Path) -> list[Path]:
+    """Return what beside a notebook is not its data: other notebooks, and the export itself."""
+    found = [path for path in one.folder.glob("*.ipynb")]
+    return found if one.path.is_relative_to(folder.resolve()) else [*found, folder]
+
+
+def _scanned(tree: Tree, one: Notebook, beside: Tree) -> list[tuple[str, str]]:
+    """Return the texts of files that may have secrets; the notebook's are looked at by cell."""
+    both = [*tree.texts(), *beside.texts()]
+    return [
+        (path, text)
+        for path, text in both
+        if not path.startswith(HASHED) and Path(path).name != one.path.name
+    ]
+
+
+def _shell(text: str) -> str:
+    import shlex
+
+    return shlex.quote(text)
