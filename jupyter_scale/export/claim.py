@@ -27,7 +27,9 @@ __all__ = [
 ]
 
 Status = Literal["verified", "not verified", "failed"]
-VERIFIED, NOT_VERIFIED, FAILED = get_args(Status)
+VERIFIED: Status = "verified"
+NOT_VERIFIED: Status = "not verified"
+FAILED: Status = "failed"
 
 BUILDPACK = "repo2docker accepts it"
 BASE = "the lock fits repo2docker's own packages"

@@ -1,0 +1,218 @@
+"""What an exported folder claims, tried: each claim for itself, and nothing said that was not seen.
+
+    repo2docker's classes -> its own packages -> uv builds the environment -> the notebook runs in
+    it -> its outputs are compared with the saved ones -> an image, where that was asked for
+
+The folder is read only; all that is made is in a temporary folder that goes at the end.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+
+from jupyter_scale.export import buildpack
+from jupyter_scale.export.claim import (
+    BASE,
+    BUILDPACK,
+    ENVIRONMENT,
+    FAILED,
+    NOT_VERIFIED,
+    OUTPUTS,
+    RUN,
+    VERIFIED,
+    Claim,
+)
+from jupyter_scale.export.compare import Comparison, compare
+from jupyter_scale.export.finding import ExportError, needed
+from jupyter_scale.export.options import Options
+from jupyter_scale.export.rebuild import CONDA, Environment, Refused, fits, python_of, rebuild
+from jupyter_scale.export.run import IGNORED, Ran, run
+
+__all__ = ["verify"]
+
+SCRIPTS = ("binder/postBuild", "binder/start")
+Show = Callable[[str], None]
+
+
+def verify(
+    folder: str | Path, options: Options | None = None, show: Show = lambda line: None
+) -> tuple[Claim, ...]:
+    """Try what a folder claims.
+
+    Parameters
+    ----------
+    folder : path
+        As `jupyter_scale.export.export` writes it.
+    options : Options, optional
+        ``timeout`` and ``image`` count.
+    show : callable, optional
+        Is told what is being done.
+
+    Returns
+    -------
+    tuple of Claim
+
+    Raises
+    ------
+    ExportError
+        When there is no notebook.
+    """
+    folder, options = Path(folder).resolve(), options or Options()
+    names = [*notebooks(folder)]
+    if not names:
+        raise ExportError(f"There is no notebook in {folder}.")
+    # a space in it would break scripts' first lines
+    with tempfile.TemporaryDirectory(prefix="scale-verify-", ignore_cleanup_errors=True) as home:
+        scratch = Path(home)
+        show("Asking repo2docker")
+        claims = [_accepted(folder), _fitting(folder, scratch)]
+        claim, environment = _built(folder, scratch / "environment", show)
+        claims.append(claim)
+        for number, name in enumerate(names):
+            found = _tried(folder, name, environment, scratch / f"run-{number}", options, show)
+            several = f"{name}: " if len(names) > 1 else ""
+            claims += [replace(one, name=f"{several}{one.name}") for one in found]
+        if options.image:
+            from jupyter_scale.export.image import imaged
+
+            claims.append(imaged(folder, names[0], show))
+    return tuple(claims)
+
+
+def notebooks(folder: Path) -> Iterator[str]:
+    """Return the notebooks of a folder, without those of hidden folders."""
+    for path in sorted(folder.rglob("*.ipynb")):
+        parts = path.relative_to(folder).parts
+        if not any(part.startswith(".") or part in IGNORED for part in parts):
+            yield path.relative_to(folder).as_posix()
+
+
+# -- repo2docker
+
+
+def _accepted(folder: Path) -> Claim:
+    if lacking := buildpack.missing():
+        return Claim(BUILDPACK, NOT_VERIFIED, (lacking,))
+    try:
+        judged = buildpack.judge(folder)
+        python = python_of(folder)
+    except RuntimeError as error:
+        return Claim(BUILDPACK, NOT_VERIFIED, (str(error),))
+    except Refused as refused:
+        return Claim(BUILDPACK, FAILED, refused.details)
+    problems = [*_problems(folder, judged, python)]
+    if problems:
+        return Claim(BUILDPACK, FAILED, tuple(problems))
+    lines = len(judged.dockerfile.splitlines())
+    return Claim(
+        BUILDPACK,
+        VERIFIED,
+        (
+            f"{judged.buildpack} of Python {judged.python}: a Dockerfile of {lines} lines, "
+            f"{len(judged.context)} files in its context",
+        ),
+    )
+
+
+def _problems(folder: Path, judged: buildpack.Judged, python: str) -> Iterator[str]:
+    if judged.error:
+        yield f"repo2docker refuses it: {judged.error}"
+        return
+    yield from (f"repo2docker warns: {line}" for line in judged.warnings)
+    expected = "CondaBuildPack" if (folder / CONDA).is_file() else "PythonBuildPack"
+    if judged.buildpack != expected:
+        yield f"{judged.buildpack} takes it, not {expected}: a file of another kind goes before"
+    elif judged.python != python:
+        yield f"it would have Python {judged.python}, not {python}"
+    for name in notebooks(folder):
+        if name not in judged.context:
+            yield f"{name} is not in the build context: see binder/.dockerignore"
+    for script in SCRIPTS:
+        path = folder / script
+        if path.is_file():
+            yield from _unfit(path, script)
+
+
+def _unfit(path: Path, script: str) -> Iterator[str]:
+    if os.name == "posix" and not path.stat().st_mode & stat.S_IXUSR:
+        yield f"{script} is not executable"
+    first = path.read_text(encoding="utf-8").partition("\n")[0]
+    if not first.startswith("#!"):
+        yield f"{script} does not begin with #!, so that it cannot be run"
+    elif first.endswith("sh") and os.name == "posix":
+        checked = subprocess.run(
+            ["bash", "-n", str(path)], capture_output=True, text=True, check=False
+        )
+        if checked.returncode:
+            yield f"{script}: {checked.stderr.strip().replace(str(path), script)}"
+
+
+def _fitting(folder: Path, scratch: Path) -> Claim:
+    if (folder / CONDA).is_file():
+        reason = "conda itself resolves environment.yml with repo2docker's own packages"
+        return Claim(BASE, NOT_VERIFIED, (reason,))
+    try:
+        return Claim(BASE, VERIFIED, fits(folder, scratch))
+    except Refused as refused:
+        return Claim(BASE, refused.status, refused.details)
+
+
+# -- environment, run, outputs
+
+
+def _built(folder: Path, target: Path, show: Show) -> tuple[Claim, Environment | None]:
+    try:
+        found = rebuild(folder, target, show)
+    except Refused as refused:
+        return Claim(ENVIRONMENT, refused.status, refused.details), None
+    said = (
+        f"{found.packages} packages on Python {found.version} in {found.seconds:.0f} s, "
+        "without contradictions"
+    )
+    return Claim(ENVIRONMENT, VERIFIED, (said, *found.notes)), found
+
+
+def _tried(
+    folder: Path,
+    name: str,
+    environment: Environment | None,
+    scratch: Path,
+    options: Options,
+    show: Show,
+) -> tuple[Claim, Claim]:
+    waiting = Claim(OUTPUTS, NOT_VERIFIED, ("it did not run to its end",))
+    if environment is None:
+        return Claim(RUN, NOT_VERIFIED, ("there is no environment to run it in",)), waiting
+    show(f"Running {name} in the new environment")
+    python = environment.python
+    try:
+        ran = run(folder, name, python, scratch, timeout=options.timeout, show=show)
+    except Refused as refused:
+        return Claim(RUN, refused.status, refused.details), waiting
+    saved = needed("nbformat").read(folder / name, as_version=4)
+    return _ended(ran), _compared(compare(saved, ran.notebook, now=datetime.now()))
+
+
+def _ended(ran: Ran) -> Claim:
+    said = f"{ran.cells} cell{'s' * (ran.cells != 1)} in {ran.seconds:.0f} s"
+    if not ran.left:
+        return Claim(RUN, VERIFIED, (f"{said}; no process was left",))
+    left = f"left running, and ended: {', '.join(ran.left)}"
+    return Claim(RUN, FAILED, (said, left, "close clusters and processes in a last cell"))
+
+
+def _compared(found: Comparison) -> Claim:
+    if found.differences:
+        tag = "a cell that cannot be the same twice is left out by the tag not-compared"
+        return Claim(OUTPUTS, FAILED, (*found.lines, tag))
+    if found.unrun or not found.equal:
+        remedy = "run all cells and save, then export again"
+        return Claim(OUTPUTS, NOT_VERIFIED, (*found.lines, remedy))
+    return Claim(OUTPUTS, VERIFIED, found.lines)
