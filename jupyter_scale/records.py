@@ -25,7 +25,7 @@ def found(name: str) -> runs.Run:
     RecordError
         When there is none, or more than one.
     """
-    with runs.store() as store:
+    with runs.opened() as store:
         return store.find(name)
 
 
@@ -54,7 +54,7 @@ def concluded(before: runs.Run, after: list[runs.Run]) -> str:
     again = next((run for run in after if run.name == before.name), None)
     if again is None:
         return f"The cell of {before.id} ran no such search again: {before.name}."
-    with runs.store() as store:
+    with runs.opened() as store:
         again = store.find(again.id)
         difference = runs.first_difference(store, before, again)
     if not difference:
@@ -66,7 +66,7 @@ def concluded(before: runs.Run, after: list[runs.Run]) -> str:
 
 
 def _runs(arguments: Arguments) -> Any:
-    with runs.store() as store:
+    with runs.opened() as store:
         listed = store.runs(
             tags=arguments.tag or (),
             notebook=arguments.notebook,
@@ -80,18 +80,18 @@ def _runs(arguments: Arguments) -> Any:
 
 
 def _show(arguments: Arguments) -> Any:
-    with runs.store() as store:
+    with runs.opened() as store:
         run = store.find(arguments.run)
         return runs.Page(run, store.text(run.environment), store.text(run.diff))
 
 
 def _diff(arguments: Arguments) -> Any:
-    with runs.store() as store:
+    with runs.opened() as store:
         return runs.compare(store, store.find(arguments.run), store.find(arguments.other))
 
 
 def _note(arguments: Arguments) -> str:
-    with runs.store() as store:
+    with runs.opened() as store:
         run = store.find(arguments.run)
         tags = {*run.tags, *(arguments.tag or ())} - {*(arguments.untag or ())}
         store.annotate(run, note=arguments.text, tags=tags)
@@ -101,7 +101,7 @@ def _note(arguments: Arguments) -> str:
 
 
 def _rm(arguments: Arguments) -> str:
-    with runs.store() as store:
+    with runs.opened() as store:
         if arguments.runs:
             going = [store.find(name) for name in arguments.runs]
         elif arguments.until is not None:

@@ -4,7 +4,7 @@ from jupyter_scale.runs.compare import Comparison, compare, first_difference
 from jupyter_scale.runs.frames import cells, runs
 from jupyter_scale.runs.listing import Page, Table, as_json
 from jupyter_scale.runs.record import Origin, Record
-from jupyter_scale.runs.store import RecordError, Run, Store, store, where
+from jupyter_scale.runs.store import RecordError, Run, Store, opened, where
 
 __all__ = [
     "Comparison",
@@ -19,7 +19,7 @@ __all__ = [
     "cells",
     "compare",
     "first_difference",
+    "opened",
     "runs",
-    "store",
     "where",
 ]

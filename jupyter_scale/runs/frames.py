@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from jupyter_scale.runs.store import Run, store
+from jupyter_scale.runs.store import Run, opened
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,8 +26,8 @@ def runs() -> pd.DataFrame:
     """
     import pandas as pd
 
-    with store() as opened:
-        found = opened.runs()
+    with opened() as store:
+        found = store.runs()
     rows = [{**asdict(run), "process": run.process.machine} for run in found]
     frame = pd.DataFrame(rows, columns=list(Run.__dataclass_fields__)).set_index("id")
     for column in _SECONDS:
@@ -56,9 +56,9 @@ def cells(name: str = "last") -> pd.DataFrame:
     """
     import pandas as pd
 
-    with store() as opened:
-        run = opened.find(name)
-        parameters = opened.candidates(run)
+    with opened() as store:
+        run = store.find(name)
+        parameters = store.candidates(run)
         rows = [
             {
                 "candidate": cell.candidate,
@@ -70,7 +70,7 @@ def cells(name: str = "last") -> pd.DataFrame:
                 "error": cell.error,
                 "known": cell.known,
             }
-            for cell in opened.cells(run)
+            for cell in store.cells(run)
         ]
     return pd.DataFrame(rows)
 

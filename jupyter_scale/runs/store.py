@@ -24,7 +24,7 @@ from jupyter_core.paths import jupyter_data_dir
 from jupyter_scale.clusters.connection import Process
 from jupyter_scale.runs.scores import decoded
 
-__all__ = ["Cell", "RecordError", "Run", "Store", "default", "store", "where"]
+__all__ = ["Cell", "RecordError", "Run", "Store", "default", "opened", "where"]
 
 SETTING = "jupyter-scale.record"
 VERSION = 1
@@ -547,7 +547,7 @@ def where() -> Path | None:
     return Path(str(setting)).expanduser().absolute()
 
 
-def store() -> Store:
+def opened() -> Store:
     """Return the record that is set; this user's own where nothing is to be recorded."""
     return Store(where() or default())
 
