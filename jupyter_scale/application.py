@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from IPython.core.error import UsageError
 
-from jupyter_scale import actions, clusters, records, runs
+from jupyter_scale import actions, clusters, exports, records, runs
 from jupyter_scale.clusters import registry
 from jupyter_scale.command import CELL, Arguments, help_text, parse_words
 
@@ -44,7 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             return 0
         print(_here(str(DONE[arguments.command or "list"](arguments))))
         return 0
-    except (UsageError, clusters.ClusterError, runs.RecordError) as error:
+    except (UsageError, clusters.ClusterError, runs.RecordError, exports.ExportError) as error:
         print(_here(str(error)), file=sys.stderr)
         return 2 if isinstance(error, UsageError) else 1
     except KeyboardInterrupt:
@@ -64,7 +64,16 @@ def _say(line: str) -> None:
     print(_here(line), file=sys.stderr, flush=True)
 
 
-DONE = {**actions.DONE, **records.DONE, "up": _up}
+def _export(arguments: Arguments) -> str:
+    if len(arguments.places or ()) != 2:
+        raise UsageError("%scale export: name a notebook and a folder: %scale export NOTEBOOK DIR")
+    report = exports.export(arguments, show=_say)
+    if report.failed:
+        raise exports.ExportError(str(report))
+    return str(report)
+
+
+DONE = {**actions.DONE, **records.DONE, "export": _export, "up": _up}
 
 
 def _here(text: str) -> str:

@@ -52,6 +52,7 @@ examples:
   %scale watch                   see its tasks and workers, live, whatever cell runs
   %scale dashboard               Dask's own plots
   %scale manifest k8s            the profile k8s as Kubernetes reads it
+  %scale export DIR              this notebook as a repository that anybody can run
   %scale runs                    every search so far
   %scale resume last             go on with one that was broken off
   %%scale                        first line of a cell: run the cell merged
@@ -115,6 +116,15 @@ examples:
 """
 
 
+_EXPORT_EPILOG = """\
+Findings are answered one by one, or warnings all at once; a secret is never accepted by --yes.
+
+examples:
+  %scale export out --plan       what would be written, why each package is in, what to answer
+  %scale export out --yes        write it, build its environment anew, run it there, compare
+  %scale export out --accept nondeterminism:cell-3 --wheels
+  %scale export out --binder https://github.com/OWNER/NAME
+"""
 _RUNS_EPILOG = """\
 examples:
   %scale runs                    the latest
@@ -180,6 +190,18 @@ class Arguments(argparse.Namespace):
     until: float | None = None
     json: bool = False
     dry_run: bool = False
+    places: list[str] | None = None
+    accept: list[str] | None = None
+    yes: bool = False
+    wheels: bool = False
+    binder: str = ""
+    thebe: bool = False
+    docker: bool = False
+    kubernetes: str | None = None
+    image: bool = False
+    git: bool = False
+    verify: bool = True
+    sources: list[tuple[str, str]] | None = None
 
     def options(self) -> dict[str, object]:
         """Return what the first line of a cell says of its searches, as far as it is not usual."""
@@ -222,6 +244,13 @@ def _day(text: str) -> float:
         raise argparse.ArgumentTypeError(f"{text!r} is no date such as 2026-11-26") from None
 
 
+def _source(text: str) -> tuple[str, str]:
+    path, equals, address = text.partition("=")
+    if not equals or not path or not address.startswith(("https://", "http://")):
+        raise argparse.ArgumentTypeError(f"{text!r} is not PATH=ADDRESS")
+    return path, address
+
+
 def _view(text: str) -> str:
     if text not in (*VIEWS, OFF):
         raise argparse.ArgumentTypeError(f"there is no view {text!r}")
@@ -247,7 +276,7 @@ def _build() -> dict[str, _Parser]:
     line = _new("%scale", "Run plain scikit-learn on a Dask cluster.", _LINE_EPILOG)
     line.usage = (
         "%%scale [up | list | use | to | adapt | down | watch | dashboard | profiles | manifest\n"
-        "        | runs | show | diff | resume | rerun | note | rm | help] [-h]"
+        "        | export | runs | show | diff | resume | rerun | note | rm | help] [-h]"
     )
     to = _new("%scale to", "Have this many workers from now on, also when some are lost.")
     to.add_argument("number", type=_whole, metavar="N", help="workers")
@@ -277,6 +306,7 @@ def _build() -> dict[str, _Parser]:
         **_build_runs(),
         "help": _new("%scale help", "Explain %scale and %%scale."),
         CELL: _build_cell(),
+        "export": _build_export(),  # --plan, said of no command, is rather a cell's
     }
 
 
@@ -361,6 +391,42 @@ def _build_dashboard() -> _Parser:
         "plot", nargs="?", choices=PLOTS, default="status", metavar="PLOT", help=", ".join(PLOTS)
     )
     return dashboard
+
+
+def _build_export() -> _Parser:
+    export = _new(
+        "%scale export",
+        "Write a notebook as a repository: all that repo2docker, Binder and others need to run\n"
+        "it, with the packages it really uses. It is written whole or not at all.",
+        _EXPORT_EPILOG,
+    )
+    export.add_argument(
+        "places", nargs="+", metavar="[NOTEBOOK] DIR", help="default: this notebook, as it is saved"
+    )
+    export.add_argument("--plan", action="store_true", help="show it, write nothing")
+    export.add_argument("--yes", action="store_true", help="accept all warnings")
+    export.add_argument(
+        "--accept", action="append", metavar="ID", help="accept this finding; more than once"
+    )
+    export.add_argument(
+        "--wheels", action="store_true", help="publish the code of packages that are only here"
+    )
+    export.add_argument(
+        "--source", dest="sources", type=_source, action="append", metavar="PATH=ADDRESS",
+        help="where a data file is fetched from, instead of copied",
+    )  # fmt: skip
+    export.add_argument("--binder", default="", metavar="URL", help="the repository it will be")
+    export.add_argument("--thebe", action="store_true", help="a web page with live cells")
+    export.add_argument("--docker", action="store_true", help="a Dockerfile, too")
+    export.add_argument(
+        "--kubernetes", nargs="?", const="", metavar="IMAGE", help="a Dask cluster of its image"
+    )
+    export.add_argument(
+        "--no-verify", dest="verify", action="store_false", help="do not run it again"
+    )
+    export.add_argument("--image", action="store_true", help="verify by building a real image")
+    export.add_argument("--git", action="store_true", help="commit it, here only")
+    return export
 
 
 def _build_runs() -> dict[str, _Parser]:

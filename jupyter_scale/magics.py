@@ -19,10 +19,11 @@ from IPython.core.error import UsageError
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.display import display
 
-from jupyter_scale import actions, choice, clusters, records, runs
+from jupyter_scale import actions, choice, clusters, exports, records, runs
 from jupyter_scale.cell import Cells
 from jupyter_scale.clusters.preparation import prepare
 from jupyter_scale.command import CELL, OFF, Arguments, complete, help_text, parse
+from jupyter_scale.export import opened
 from jupyter_scale.view.dashboard import dashboard
 from jupyter_scale.view.frontend import kernel
 from jupyter_scale.view.watch import Watch, name_of, watch
@@ -95,6 +96,9 @@ class Magics:
         elif arguments.command in (records.RESUME, records.RERUN):
             with _one_line():
                 self._again(arguments)
+        elif arguments.command == "export":
+            with _one_line():
+                exports.here(arguments, self._shell)
         elif arguments.command in records.DONE:
             with _one_line():
                 _show(records.DONE[arguments.command](arguments))
@@ -198,7 +202,7 @@ def _one_line() -> Iterator[None]:
     """Raise what is wrong with a cluster or the record as wrong usage: a line, no traceback."""
     try:
         yield
-    except (clusters.ClusterError, runs.RecordError) as error:
+    except (clusters.ClusterError, runs.RecordError, exports.ExportError) as error:
         raise UsageError(str(error)) from None
 
 
@@ -289,6 +293,7 @@ def _match(context: CompletionContext) -> SimpleMatcherResult:
 def load_ipython_extension(ipython: InteractiveShell) -> None:
     """Add `%scale` and `%%scale` to a shell; a second time changes nothing."""
     if not hasattr(ipython, _ATTRIBUTE):
+        opened.watch(Path.cwd())  # an export copies the files that were read
         magics = Magics(ipython)
         magics.register()
         setattr(ipython, _ATTRIBUTE, magics)
@@ -298,5 +303,6 @@ def unload_ipython_extension(ipython: InteractiveShell) -> None:
     """Take `%scale` and `%%scale` from a shell. A running cluster stays until it ends."""
     magics = getattr(ipython, _ATTRIBUTE, None)
     if magics is not None:
+        opened.stop()
         magics.unregister()
         delattr(ipython, _ATTRIBUTE)

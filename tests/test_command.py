@@ -5,7 +5,7 @@ from jupyter_scale.command import complete, help_text, parse
 
 COMMANDS = ["up", "list", "use", "to", "adapt", "down", "watch", "dashboard"]
 COMMANDS += ["profiles", "manifest"]
-COMMANDS += ["runs", "show", "resume", "rerun", "diff", "note", "rm", "help"]
+COMMANDS += ["runs", "show", "resume", "rerun", "diff", "note", "rm", "help", "export"]
 
 
 def test_a_cell_line_gives_typed_values() -> None:
@@ -41,6 +41,9 @@ def test_defaults() -> None:
         ("tasks", "Did you mean %scale watch tasks?"),
         ("--plan", "Did you mean %%scale --plan?"),
         ("--workers 3", "Did you mean %scale up --workers?"),
+        ("export", "required: [NOTEBOOK] DIR"),
+        ("export out --acept x", "Did you mean --accept?"),
+        ("export out --source x", "'x' is not PATH=ADDRESS"),
         ("up 'a", "No closing quotation"),
     ],
 )
@@ -85,6 +88,7 @@ def test_a_wrong_cell_line_is_explained(line: str, says: str) -> None:
         ("watch log w", False, ("w", ["workers"])),
         ("watch log l", False, ("l", [])),
         ("watch o", False, ("o", ["off"])),
+        ("export --acc", False, ("--acc", ["--accept"])),
         ("--p", True, ("--p", ["--plan"])),
         ("--merge ", True, ("", ["all", "seeded"])),
         ("--plan --merge s", True, ("s", ["seeded"])),

@@ -7,7 +7,7 @@ are `scan.py`'s, files that are in the way `tree.py`'s.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from jupyter_scale.export.binder import valid
@@ -18,7 +18,7 @@ from jupyter_scale.export.notebook import Notebook, Read
 from jupyter_scale.export.roots import clusters
 from jupyter_scale.export.snapshot import Distribution, Snapshot
 
-__all__ = ["check", "packages"]
+__all__ = ["check", "lived", "packages"]
 
 PYTHONS = ("3.8", "3.9", "3.10", "3.11", "3.12", "3.13", "3.14")
 """What repo2docker 2026.4 has a base for (its `SUPPORTED_PYTHON_VERSION`)."""
@@ -78,7 +78,6 @@ def check(
     data: Iterable[Data] = (),
     unpublished: Iterable[Distribution] = (),
     wheels: bool = False,
-    left: frozenset[str] = frozenset(),
 ) -> tuple[Finding, ...]:
     """Return all that is to be said, blockers first.
 
@@ -90,8 +89,6 @@ def check(
         Distributions of the lock that only this machine has, and the export does not.
     wheels : bool
         Whether they may be published as wheels.
-    left : frozenset of str
-        Files that the code names and that are known already.
     """
     found = [
         *_python(snapshot),
@@ -115,6 +112,34 @@ def check(
     ]
     unique = {one.id: one for one in found}
     return tuple(sorted(unique.values(), key=lambda one: one.level != BLOCKER))
+
+
+def lived(notebook: Notebook, history: Sequence[str]) -> tuple[Finding, ...]:
+    """Return what of a saved notebook is not what its kernel has run.
+
+    Parameters
+    ----------
+    notebook : Notebook
+    history : sequence of str
+        What ran in the kernel, by its count; the first is nothing.
+    """
+    found = []
+    for cell in notebook.cells:
+        if cell.count is None or cell.exports or cell.empty:
+            continue
+        ran = history[cell.count] if cell.count < len(history) else None
+        if ran is None or ran.strip() != cell.source.strip():
+            not_run = "this kernel has not run it"
+            found.append(
+                Finding(
+                    f"kernel:cell-{cell.number}",
+                    WARNING,
+                    cell.where,
+                    not_run if ran is None else "it is not what this kernel has run",
+                    "save the notebook; or restart the kernel and run all cells",
+                )
+            )
+    return tuple(found)
 
 
 def packages(read: Read, snapshot: Snapshot, lock: Lock) -> tuple[str, ...]:

@@ -174,6 +174,7 @@ def plan(
     options: Options | None = None,
     *,
     live: bool = False,
+    history: Sequence[str] | None = None,
     client: Any = None,
     snapshot: Snapshot | None = None,
     show: Callable[[str], None] = _quiet,
@@ -187,6 +188,8 @@ def plan(
     options : Options, optional
     live : bool
         Whether this process is the notebook's kernel; otherwise its own is started, and it is run.
+    history : sequence of str, optional
+        What a live notebook's kernel has run, by its count.
     client : distributed.Client, optional
         Of the cluster that a live notebook works on.
     snapshot : Snapshot, optional
@@ -229,7 +232,12 @@ def plan(
         snapshot.opened,
         sources=dict(options.sources),
         large=options.large,
-        leave=[one.path, *code.local, *_others(one, folder)],
+        leave=[
+            one.path,
+            *code.local,
+            *_others(one, folder),
+            *(one.folder / name for name in snapshot.made),
+        ],
     )
     show("Asking the index for hashes")
     tree, beside, notes = _tree(one, code, snapshot, used, lock, data, folder, options, built)
@@ -241,6 +249,7 @@ def plan(
     found = (
         *scan(places, values=private(one.folder), home=str(Path.home())),
         *found,
+        *(checks.lived(one, history) if history is not None else ()),
         *tree.findings(folder),
     )
     return Plan(one, folder, options, code, snapshot, used, lock, data, found, tree, beside, notes)
@@ -252,6 +261,7 @@ def export(
     options: Options | None = None,
     *,
     live: bool = False,
+    history: Sequence[str] | None = None,
     client: Any = None,
     snapshot: Snapshot | None = None,
     show: Callable[[str], None] = _quiet,
@@ -261,7 +271,7 @@ def export(
     Parameters
     ----------
     notebook, folder, options, live, client, snapshot, show
-        As for `plan`.
+        As for `plan`, as ``history`` is.
 
     Raises
     ------
@@ -270,7 +280,16 @@ def export(
     ExportError
         When there is nothing that can be exported.
     """
-    made = plan(notebook, folder, options, live=live, client=client, snapshot=snapshot, show=show)
+    made = plan(
+        notebook,
+        folder,
+        options,
+        live=live,
+        history=history,
+        client=client,
+        snapshot=snapshot,
+        show=show,
+    )
     return write(made, show)
 
 

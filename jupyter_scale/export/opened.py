@@ -18,6 +18,7 @@ MOST = 5000
 SKIPPED = (".py", ".pyc", ".so", ".ipynb", ".tmp", ".part")
 
 _names: set[str] = set()
+_made: set[str] = set()
 _folder = ""
 _hooked = False
 
@@ -27,6 +28,7 @@ def watch(folder: str | os.PathLike[str]) -> None:
     global _folder, _hooked
     _folder = os.path.join(os.path.abspath(folder), "")
     _names.clear()
+    _made.clear()
     if not _hooked:
         sys.addaudithook(_hook)
         _hooked = True
@@ -42,11 +44,21 @@ def stop() -> None:
     global _folder
     _folder = ""
     _names.clear()
+    _made.clear()
 
 
 def files() -> list[str]:
     """Return the files that were read and are there, relative to the folder."""
-    found = {os.path.relpath(name, _folder) for name in list(_names) if os.path.isfile(name)}
+    return _there(_names - _made)
+
+
+def made() -> list[str]:
+    """Return the files that were written before anybody read them: results, not data."""
+    return _there(_made)
+
+
+def _there(names: set[str]) -> list[str]:
+    found = {os.path.relpath(name, _folder) for name in list(names) if os.path.isfile(name)}
     return sorted(name.replace(os.sep, "/") for name in found)
 
 
@@ -60,9 +72,12 @@ def _hook(event: str, arguments: tuple[Any, ...]) -> None:
     if type(path) is not str or len(_names) >= MOST or path.endswith(SKIPPED):
         return
     written = mode is not None and any(letter in mode for letter in "wax")
-    if written or (mode is None and flags & (os.O_WRONLY | os.O_RDWR)):
-        return
+    written = written or (mode is None and bool(flags & (os.O_WRONLY | os.O_RDWR)))
     if not os.path.isabs(path):
         path = os.path.abspath(path)
-    if path.startswith(_folder):
+    if not path.startswith(_folder):
+        return
+    if not written:
         _names.add(path)
+    elif path not in _names and len(_made) < MOST:
+        _made.add(path)

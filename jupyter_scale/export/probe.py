@@ -69,6 +69,7 @@ def probe(
     found["indexes"] = _indexes() if indexes else []
     recorder = sys.modules.get("jupyter_scale.export.opened")
     found["opened"] = recorder.files() if recorder is not None else []
+    found["made"] = recorder.made() if recorder is not None else []
     found["watched"] = recorder is not None and recorder.watching()
     return found
 

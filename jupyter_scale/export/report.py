@@ -24,7 +24,7 @@ MARKS = {"new": "+", "changed": "~", "removed": "-"}
 SHOWN = 12
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Report:
     """The result of a plan, or of an export.
 
@@ -86,11 +86,29 @@ class Report:
         warnings = any(one.level != BLOCKER for one in self.open)
         return " ".join([*named, *(["--yes"] if warnings else [])])
 
+    @property
+    def head(self) -> str:
+        """All of it in one line."""
+        names = ", ".join(self.notebooks)
+        if self.blocked:
+            count = f"{len(self.open)} finding{'s' if len(self.open) > 1 else ''}"
+            accept = f" (to accept all that can be: {self.answers})" if self.answers else ""
+            return f"{names}: not exported, {count} to be answered{accept}"
+        if self.written:
+            return f"{names}: exported to {self.folder}"
+        return f"{names}: nothing was written; this would go to {self.folder}"
+
     def __str__(self) -> str:
         return "\n".join(self._lines())
 
+    def __repr__(self) -> str:
+        return str(self)
+
+    def _repr_html_(self) -> str:
+        return self.html()
+
     def _lines(self) -> list[str]:
-        lines = [self._head()]
+        lines = [self.head]
         if self.findings:
             lines += ["", "Findings"]
             for one in sorted(self.findings, key=lambda one: (one not in self.open,)):
@@ -114,16 +132,6 @@ class Report:
         if self.written and self.next:
             lines += ["", "Next", *(f"  {command}" for command in self.next)]
         return lines
-
-    def _head(self) -> str:
-        names = ", ".join(self.notebooks)
-        if self.blocked:
-            count = f"{len(self.open)} finding{'s' if len(self.open) > 1 else ''}"
-            accept = f" (to accept all that can be: {self.answers})" if self.answers else ""
-            return f"{names}: not exported, {count} to be answered{accept}"
-        if self.written:
-            return f"{names}: exported to {self.folder}"
-        return f"{names}: nothing was written; this would go to {self.folder}"
 
     def _files(self) -> list[str]:
         same = sum(change.kind == "same" for change in self.changes)
@@ -159,7 +167,7 @@ class Report:
 
     def html(self) -> str:
         """Return it as a part of a page; everything that a notebook says is escaped."""
-        parts = [f"<p><strong>{escape(self._head())}</strong></p>"]
+        parts = [f"<p><strong>{escape(self.head)}</strong></p>"]
         if self.findings:
             rows = [
                 (

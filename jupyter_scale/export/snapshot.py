@@ -147,6 +147,8 @@ class Snapshot:
     indexes : tuple of Index
     opened : tuple of str
         Files that were read, in the notebook's folder, relative to it.
+    made : tuple of str
+        Files that were written there before they were read.
     watched : bool
         Whether anybody looked for these.
     workers : int
@@ -172,6 +174,7 @@ class Snapshot:
     labextensions: Mapping[str, str] = field(default_factory=dict)
     indexes: tuple[Index, ...] = ()
     opened: tuple[str, ...] = ()
+    made: tuple[str, ...] = ()
     watched: bool = False
     workers: int = 0
     on_workers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -193,7 +196,8 @@ class Snapshot:
         found["conda"] = tuple(_of(CondaPackage, one) for one in found["conda"])
         found["indexes"] = tuple(_of(Index, one) for one in found["indexes"])
         found["local"] = tuple(map(Path, found["local"]))
-        found["libraries"], found["opened"] = tuple(found["libraries"]), tuple(found["opened"])
+        for name in ("libraries", "opened", "made"):
+            found[name] = tuple(found[name])
         return cls(**found)
 
     @classmethod
@@ -231,6 +235,7 @@ class Snapshot:
             labextensions={key: _name(one) for key, one in seen["labextensions"].items()},
             indexes=tuple(Index(one["kind"], one["url"], one["from"]) for one in seen["indexes"]),
             opened=tuple(seen["opened"]),
+            made=tuple(seen["made"]),
             watched=seen["watched"],
             workers=len(workers),
             on_workers=on_workers,

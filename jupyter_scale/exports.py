@@ -1,0 +1,118 @@
+"""`%scale export` and `jupyter scale export`: the words of a line become an export's options.
+
+The magic exports the notebook whose kernel this is, as it is saved, and looks at this process; the
+command line runs a notebook in a kernel of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from distributed import Client
+from IPython.display import display
+
+from jupyter_scale import actions, clusters
+from jupyter_scale.command import Arguments
+from jupyter_scale.export.finding import ExportError
+from jupyter_scale.export.options import Options
+from jupyter_scale.export.report import Blocked, Report
+
+__all__ = ["ExportError", "export", "here", "options"]
+
+
+def options(arguments: Arguments) -> Options:
+    """Return what a line asks for."""
+    return Options(
+        accept=tuple(arguments.accept or ()),
+        yes=arguments.yes,
+        wheels=arguments.wheels,
+        binder=arguments.binder,
+        thebe=arguments.thebe,
+        docker=arguments.docker,
+        kubernetes=arguments.kubernetes is not None,
+        name=arguments.kubernetes or "",
+        image=arguments.image,
+        git=arguments.git,
+        verify=arguments.verify,
+        sources=tuple(arguments.sources or ()),
+    )
+
+
+def export(
+    arguments: Arguments,
+    *,
+    notebook: str = "",
+    live: bool = False,
+    history: Sequence[str] | None = None,
+    client: Client | None = None,
+    show: Callable[[str], None],
+) -> Report:
+    """Do what a line says, and return what came of it.
+
+    Raises
+    ------
+    ExportError
+        When it cannot be done; `Blocked` for findings that are to be answered.
+    """
+    from jupyter_scale.export import making
+
+    *named, folder = arguments.places or [""]
+    path = named[0] if named else notebook
+    if len(named) > 1:
+        raise ExportError(f"{' '.join(named[1:])!r}: name one notebook and one folder")
+    if not path:
+        raise ExportError(
+            "Which notebook? This kernel's server does not say: %scale export NOTEBOOK DIR"
+        )
+    made = making.plan(
+        path,
+        folder,
+        options(arguments),
+        live=live,
+        history=history,
+        client=client,
+        show=show,
+    )
+    return made.report() if arguments.plan else making.write(made, show)
+
+
+def here(arguments: Arguments, shell: Any) -> None:
+    """Export the notebook of this kernel, and show how far it is and what came of it.
+
+    Raises
+    ------
+    ExportError
+        As `export` does; findings are shown first.
+    """
+    stage = display(_Stage(""), display_id=True)  # type: ignore[no-untyped-call]  # IPython's
+
+    def show(line: str) -> None:
+        stage.update(_Stage(line))
+
+    cluster = clusters.current()
+    try:
+        report = export(
+            arguments,
+            notebook=actions.notebook(),
+            live=True,
+            history=list(shell.history_manager.input_hist_raw),
+            client=cluster.client if cluster is not None else clusters.other(),
+            show=show,
+        )
+    except Blocked as error:
+        stage.update(error.report)
+        raise ExportError(error.report.head) from None
+    stage.update(report)
+    if report.failed:
+        raise ExportError("It was written, and does not hold: see the claims above.")
+
+
+class _Stage:
+    """A line that is replaced by the next."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def __repr__(self) -> str:
+        return self._text
