@@ -372,7 +372,13 @@ def _versions(lock: Lock) -> Iterator[Finding]:
 
 def _data(data: Iterable[Data]) -> Iterator[Finding]:
     for one in data:
-        if not one.copied and not one.source:
+        if one.result:
+            yield Finding(
+                f"result:{one.path}", WARNING, one.path,
+                "it was written while the notebook ran: taken for a result, it is not copied",
+                "if it is data, restart the kernel, run all cells and export again",
+            )  # fmt: skip
+        elif not one.copied and not one.source:
             yield Finding(
                 f"large:{one.path}", WARNING, one.path,
                 f"{one.size / 2**20:.0f} MiB are too much for a repository: it is not copied",

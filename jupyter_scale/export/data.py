@@ -34,6 +34,8 @@ class Data:
     source : str
         Where it is fetched from; empty for one that is copied.
     copied : bool
+    result : bool
+        Whether the notebook seems to have made it: then it is neither copied nor described.
     """
 
     path: str
@@ -41,6 +43,7 @@ class Data:
     sha256: str
     source: str = ""
     copied: bool = True
+    result: bool = False
 
 
 def files(
@@ -51,6 +54,7 @@ def files(
     sources: Mapping[str, str] | None = None,
     large: int = 20 * 2**20,
     leave: Iterable[Path] = (),
+    since: float = 0.0,
 ) -> tuple[Data, ...]:
     """Return the data files of a notebook.
 
@@ -68,13 +72,16 @@ def files(
         Bytes above which a file is not copied.
     leave : iterable of Path
         Files and folders that are something else: the notebook, its modules, the export itself.
+    since : float
+        When the notebook began to run; what was written since, and not seen read, is a result.
     """
     folder = folder.resolve()
     left = [path.resolve() for path in leave]
     found: set[Path] = set()
     for name in named:
         found |= _named(folder, name)
-    found |= {folder / name for name in opened}
+    seen = set(opened)
+    found |= {folder / name for name in seen}
     result = []
     for path in sorted(found):
         real = path.resolve()
@@ -87,8 +94,9 @@ def files(
             continue
         name, size = relative.as_posix(), real.stat().st_size
         source = (sources or {}).get(name, "")
-        copied = size <= large and not source
-        result.append(Data(name, size, _digest(real), source, copied))
+        made = bool(since) and real.stat().st_mtime >= since and name not in seen
+        copied = size <= large and not source and not made
+        result.append(Data(name, size, _digest(real), source, copied, made))
     return tuple({one.path: one for one in result}.values())
 
 
@@ -115,7 +123,12 @@ def _digest(path: Path) -> str:
 
 def manifest(data: Iterable[Data]) -> str:
     """Return the text of MANIFEST.json."""
-    return json.dumps({"files": [asdict(one) for one in data]}, indent=2) + "\n"
+    entries = [
+        {key: value for key, value in asdict(one).items() if key != "result"}
+        for one in data
+        if not one.result
+    ]
+    return json.dumps({"files": entries}, indent=2) + "\n"
 
 
 FETCH = '''\

@@ -10,8 +10,6 @@ import hashlib
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
-from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -38,13 +36,13 @@ from jupyter_scale.export.roots import Root
 from jupyter_scale.export.scan import private, scan, texts
 from jupyter_scale.export.snapshot import Snapshot, take
 from jupyter_scale.export.tree import REPORT, Tree, owned
+from jupyter_scale.export.verify import verify
 
 __all__ = ["Plan", "export", "plan"]
 
 README = "README.md"
 HASHED = ("provenance/",)
 """Files that are of hashes, where no secret can be."""
-VERIFY = "jupyter_scale.export.verify"
 LATE = (README, REPORT)
 """Files that tell of the others."""
 
@@ -226,7 +224,7 @@ def plan(
     show("Finding out which packages are used")
     used = rooting.found(one, code, snapshot)
     lock, unpublished, built = _locked(used, code, snapshot, folder, options, show)
-    data = files(
+    found_data = files(
         one.folder,
         code.places("strings"),
         snapshot.opened,
@@ -238,12 +236,14 @@ def plan(
             *_others(one, folder),
             *(one.folder / name for name in snapshot.made),
         ],
+        since=snapshot.since,
     )
+    data = tuple(entry for entry in found_data if not entry.result)
     show("Asking the index for hashes")
     tree, beside, notes = _tree(one, code, snapshot, used, lock, data, folder, options, built)
     show("Looking for secrets and for what would not run elsewhere")
     found = checks.check(
-        one, code, snapshot, lock, data=data, unpublished=unpublished, wheels=options.wheels
+        one, code, snapshot, lock, data=found_data, unpublished=unpublished, wheels=options.wheels
     )
     places = [*texts(one), *_scanned(tree, one, beside)]
     found = (
@@ -321,9 +321,7 @@ def _verified(
         return (), ("Not verified, as was asked.",)
     if any(pin.kind == "folder" for pin in made.lock.pins):
         return (), ("Not verified: a package is installed from this folder itself.",)
-    if find_spec(VERIFY) is None:
-        return (), ("Not verified.",)
-    claims: tuple[Claim, ...] = import_module(VERIFY).verify(stage, made.options, show)
+    claims = verify(stage, made.options, show)
     hidden = {str(stage): ".", str(Path.home()): "~"}
     return tuple(replace(one, details=_without(one.details, hidden)) for one in claims), ()
 

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from typing import Any
 
-__all__ = ["files", "watch", "watching"]
+__all__ = ["files", "made", "since", "stop", "watch"]
 
 MOST = 5000
 SKIPPED = (".py", ".pyc", ".so", ".ipynb", ".tmp", ".part")
@@ -21,11 +22,13 @@ _names: set[str] = set()
 _made: set[str] = set()
 _folder = ""
 _hooked = False
+_since = 0.0
 
 
 def watch(folder: str | os.PathLike[str]) -> None:
     """Keep, from now on, which files below a folder are read."""
-    global _folder, _hooked
+    global _folder, _hooked, _since
+    _since = time.time()
     _folder = os.path.join(os.path.abspath(folder), "")
     _names.clear()
     _made.clear()
@@ -34,9 +37,9 @@ def watch(folder: str | os.PathLike[str]) -> None:
         _hooked = True
 
 
-def watching() -> bool:
-    """Whether anybody does."""
-    return bool(_folder)
+def since() -> float:
+    """Return from when on, in seconds since the epoch; 0 where nobody looks."""
+    return _since if _folder else 0.0
 
 
 def stop() -> None:

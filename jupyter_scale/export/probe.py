@@ -70,7 +70,7 @@ def probe(
     recorder = sys.modules.get("jupyter_scale.export.opened")
     found["opened"] = recorder.files() if recorder is not None else []
     found["made"] = recorder.made() if recorder is not None else []
-    found["watched"] = recorder is not None and recorder.watching()
+    found["since"] = recorder.since() if recorder is not None else 0.0
     return found
 
 

@@ -149,8 +149,8 @@ class Snapshot:
         Files that were read, in the notebook's folder, relative to it.
     made : tuple of str
         Files that were written there before they were read.
-    watched : bool
-        Whether anybody looked for these.
+    since : float
+        From when on anybody looked for these, in seconds since the epoch; 0 for nobody.
     workers : int
         How many workers were asked.
     on_workers : mapping of str to tuple of str
@@ -175,7 +175,7 @@ class Snapshot:
     indexes: tuple[Index, ...] = ()
     opened: tuple[str, ...] = ()
     made: tuple[str, ...] = ()
-    watched: bool = False
+    since: float = 0.0
     workers: int = 0
     on_workers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     differing: Mapping[str, str] = field(default_factory=dict)
@@ -236,7 +236,7 @@ class Snapshot:
             indexes=tuple(Index(one["kind"], one["url"], one["from"]) for one in seen["indexes"]),
             opened=tuple(seen["opened"]),
             made=tuple(seen["made"]),
-            watched=seen["watched"],
+            since=seen["since"],
             workers=len(workers),
             on_workers=on_workers,
             differing=differing,
