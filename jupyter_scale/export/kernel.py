@@ -85,6 +85,7 @@ async def _run(
         timeout=timeout or None,
         kernel_name=content.metadata.get("kernelspec", {}).get("name", "python3"),
         resources={"metadata": {"path": str(notebook.folder)}},
+        record_timing=False,  # another at each run
         on_cell_start=started,
         on_cell_executed=executed,
         config=config,

@@ -16,7 +16,7 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 from jupyter_scale.export.closure import closure
-from jupyter_scale.export.roots import BASE, KERNEL, Root
+from jupyter_scale.export.roots import BASE, Root
 from jupyter_scale.export.snapshot import CondaPackage, Distribution, Snapshot
 
 __all__ = ["Lock", "Pin", "conda_lock", "environment", "locked", "plain", "requirements"]
@@ -63,8 +63,6 @@ class Lock:
         Such as ``3.11.7``.
     pins : tuple of Pin
         Of requirements.txt, or of the pip section of environment.yml; by name.
-    all : tuple of Pin
-        With the kernel and what is left to repo2docker's base.
     conda : tuple of CondaPackage
         Those of environment.yml.
     channels : tuple of str
@@ -74,7 +72,6 @@ class Lock:
 
     python: str
     pins: tuple[Pin, ...]
-    all: tuple[Pin, ...] = ()
     conda: tuple[CondaPackage, ...] = ()
     channels: tuple[str, ...] = ()
     explicit: tuple[CondaPackage, ...] = ()
@@ -115,20 +112,18 @@ def locked(
     }
     required = closure(names, few, markers)
     kept = {name: by for name, by in required.items() if name not in BASE or name in names}
-    every = closure([*names, KERNEL], there, markers)
 
     def pinned(names: Mapping[str, tuple[str, ...]]) -> tuple[Pin, ...]:
         pins = (_pin(there[name], by, local or {}) for name, by in sorted(names.items()))
         return tuple(replace(pin, digest=(digests or {}).get(pin.name, "")) for pin in pins)
 
-    pins, whole = pinned(kept), pinned(every)
+    pins = pinned(kept)
     if snapshot.kind != "conda":
-        return Lock(snapshot.python, pins, whole)
+        return Lock(snapshot.python, pins)
     conda, mine = _conda(snapshot, kept, frozenset(programs))
     return Lock(
         snapshot.python,
         tuple(pin for pin in pins if pin.name not in mine),
-        whole,
         conda,
         _channels(snapshot.conda),
         snapshot.conda,

@@ -358,7 +358,7 @@ def _locked(
 ) -> tuple[Lock, list[Any], dict[str, tuple[str, bytes]]]:
     """Return the lock, what of it only this machine has, and the wheels of that."""
     programs = code.places("programs")
-    names = [pin.name for pin in locked(used, snapshot).all]
+    names = [pin.name for pin in locked(used, snapshot).pins]
     only_here = wheels.unpublished(names, snapshot)
     unpublished = [one for one in only_here if wheels.inner(one, folder) is None]
     built = {}

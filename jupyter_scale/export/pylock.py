@@ -51,7 +51,7 @@ def uv() -> str | None:
 def ask(lock: Lock) -> Hashes:
     """Ask the index for the files of a lock, for Linux and its Python."""
     program = uv()
-    pins = [pin for pin in lock.all if pin.kind == "index"]
+    pins = [pin for pin in lock.pins if pin.kind == "index"]
     if program is None:
         return Hashes({}, "uv is not installed")
     if not pins:
@@ -137,7 +137,7 @@ def pylock(lock: Lock, hashes: Hashes, private: Sequence[str] = ()) -> str:
         f'requires-python = "=={lock.minor}.*"\n'
     )
     blocks, notes = [], []
-    for pin in lock.all:
+    for pin in lock.pins:
         files = hashes.files.get(pin.name, ()) if pin.kind == "index" else ()
         public = [one for one in files if one[3] and _public(one[1], hosts)]
         if pin.kind != "index" or public:

@@ -149,7 +149,8 @@ class Tree:
             return Change(path, "changed" if ours else "foreign")
         if ours.get(path) != digest:
             return Change(path, "foreign")
-        return Change(path, "changed", _difference(here, content, path))
+        told = not path.startswith("provenance/")  # thousands of hashes
+        return Change(path, "changed", _difference(here, content, path) if told else ())
 
     def findings(self, folder: Path) -> tuple[Finding, ...]:
         """Return a blocker for each file that is in the way."""
