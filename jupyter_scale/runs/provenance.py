@@ -6,6 +6,7 @@ a cell's source, or in what was changed since the last commit, is replaced.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import os
 import platform
@@ -56,6 +57,18 @@ def redacted(text: str) -> str:
 
 def packages() -> dict[str, str]:
     """Return the installed distributions with their versions, as ``pip freeze`` lists them."""
+    return dict(_packages(tuple(_changed(folder) for folder in sys.path)))
+
+
+def _changed(folder: str) -> int:
+    try:
+        return os.stat(folder or ".").st_mtime_ns
+    except OSError:
+        return 0
+
+
+@functools.lru_cache(maxsize=1)  # reading 200 descriptions takes half a second
+def _packages(changed: tuple[int, ...]) -> Mapping[str, str]:
     found: dict[str, str] = {}
     for distribution in metadata.distributions():
         name = distribution.metadata["Name"]

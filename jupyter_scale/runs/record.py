@@ -224,7 +224,6 @@ class _Writer:
     def _write(self, store: Store) -> None:
         self._look()
         number = store.begin(self._run)
-        store.add(number, self._run, texts=self._where())
         written = time.monotonic()
         while True:
             with self._changed:
@@ -245,8 +244,11 @@ class _Writer:
             with self._changed:
                 self._answered = asked
                 self._changed.notify_all()
-                if ended:
-                    return
+            if not self._run.environment and (ended or not wished):  # nobody waits for that
+                store.add(number, self._run, texts=self._where())
+            if ended:
+                return
+            with self._changed:
                 self._changed.wait_for(lambda: self._asked > self._answered, INTERVAL)
 
     @staticmethod
@@ -307,9 +309,9 @@ class _Writer:
         run = self._run
         known = provenance.environment()
         text = provenance.text_of(known)
+        run.commit, changes = provenance.repository(Path.cwd())
         run.environment = provenance.digest(text)
         texts = {run.environment: text}
-        run.commit, changes = provenance.repository(Path.cwd())
         if changes:
             run.diff = provenance.digest(changes)
             texts[run.diff] = changes
