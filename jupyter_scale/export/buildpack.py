@@ -159,8 +159,9 @@ class _Engine:
     def __init__(self) -> None:
         self.context = b""
 
-    def build(self, *, fileobj: io.BytesIO, **_: Any) -> Iterator[str]:
-        self.context = fileobj.getvalue()
+    def build(self, *, fileobj: io.BytesIO | None = None, **_: Any) -> Iterator[str]:
+        if fileobj is not None:  # a Dockerfile is built where it is
+            self.context = fileobj.getvalue()
         return iter(())
 
 
@@ -191,8 +192,10 @@ def _judged(context: str) -> Judged:
         dockerfile = pack.render(dict(USER))
     except Exception as error:  # whatever it raises is its judgement
         return Judged(warnings=tuple(said.lines), error=f"{type(error).__name__}: {error}")
-    with tarfile.open(fileobj=io.BytesIO(engine.context)) as tar:
-        names = [member.name for member in tar if member.isfile()]
+    names = []
+    if engine.context:
+        with tarfile.open(fileobj=io.BytesIO(engine.context)) as tar:
+            names = [member.name for member in tar if member.isfile()]
     if context:
         Path(context).write_bytes(engine.context)
     return Judged(

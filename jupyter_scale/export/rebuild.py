@@ -173,26 +173,45 @@ def fits(folder: Path, scratch: Path) -> tuple[str, ...]:
     if not base:
         raise Refused(FAILED, buildpack.missing() or f"repo2docker has no Python {python}")
     ours = pins(_text(folder / REQUIREMENTS))
-    replaced = [f"{name} {base[name]} -> {ours[name]}" for name in sorted(base) if name in ours
-                if base[name] != ours[name]]  # fmt: skip
-    kept = scratch / "base.in"
-    lines = [f"{name}=={version}" for name, version in sorted(base.items()) if name not in ours]
-    kept.write_text("\n".join([*lines, ""]), encoding="utf-8")
-    done = _run(
-        _tool(), "pip", "compile", "--quiet", "--no-header", "--no-annotate", "--python-version",
-        python, "--python-platform", "linux", REQUIREMENTS, str(kept), cwd=folder,
-    )  # fmt: skip
+    kept = {name: version for name, version in base.items() if name not in ours}
+    done = _resolved(folder, scratch, python, kept)
+    if done.returncode and _refused(done.stderr):
+        # pip also replaces what the requirements' own requirements need otherwise
+        alone = _resolved(folder, scratch, python, {})
+        needed = pins(alone.stdout)
+        kept = {name: version for name, version in kept.items() if name not in needed}
+        done = _resolved(folder, scratch, python, kept)
     if done.returncode:
         status = _status(done.stderr)
-        if re.search(r"no version of|not found in the package registry", done.stderr) and not any(
-            name in done.stderr for name in (f"{name}=={version}" for name, version in ours.items())
+        if "no version of" in done.stderr and not any(
+            f"no version of {name}=={version}" in done.stderr for name, version in ours.items()
         ):
             status = NOT_VERIFIED  # the index here lacks what conda installs there
         raise Refused(status, "Together with repo2docker's own packages:", *_lines(done))
-    said = f"resolved with {len(lines)} packages that repo2docker has installed before"
-    if not replaced:
-        return (said,)
-    return (said, f"replaced of them: {', '.join(replaced)}")
+    there = pins(done.stdout)
+    replaced = [
+        f"{name} {base[name]} -> {there[name]}"
+        for name in sorted(base)
+        if name in there and not _equal(base[name], there[name])
+    ]
+    said = f"resolved with {len(base)} packages that repo2docker has installed before"
+    return (said, f"replaced of them: {', '.join(replaced)}") if replaced else (said,)
+
+
+def _resolved(
+    folder: Path, scratch: Path, python: str, kept: dict[str, str]
+) -> subprocess.CompletedProcess[str]:
+    """Have uv resolve a folder's requirements together with exact versions of others."""
+    others = scratch / "base.in"
+    lines = [f"{name}=={version}" for name, version in sorted(kept.items())]
+    others.write_text("\n".join([*lines, ""]), encoding="utf-8")
+    return _run(
+        _tool(),
+        *("pip", "compile", "--quiet", "--no-header", "--no-annotate"),
+        *("--python-version", python, "--python-platform", "linux"),
+        *(REQUIREMENTS, str(others)),
+        cwd=folder,
+    )
 
 
 def _tool() -> str:
@@ -322,8 +341,11 @@ def _text(path: Path) -> str:
 
 
 def _status(said: str) -> Status:
-    refused = "No solution found" in said or "unsatisfiable" in said
-    return NOT_VERIFIED if UNREACHED.search(said) and not refused else FAILED
+    return NOT_VERIFIED if UNREACHED.search(said) and not _refused(said) else FAILED
+
+
+def _refused(said: str) -> bool:
+    return "No solution found" in said or "unsatisfiable" in said
 
 
 def _lines(done: subprocess.CompletedProcess[str]) -> tuple[str, ...]:
