@@ -42,7 +42,7 @@ class Pin:
     kind : str
         ``index``, ``wheel``, ``folder``, ``vcs`` or ``url``.
     digest : str
-        SHA-256 of a wheel.
+        SHA-256 of a wheel or an archive, where it is known.
     """
 
     name: str
@@ -115,7 +115,7 @@ def locked(
 
     def pinned(names: Mapping[str, tuple[str, ...]]) -> tuple[Pin, ...]:
         pins = (_pin(there[name], by, local or {}) for name, by in sorted(names.items()))
-        return tuple(replace(pin, digest=(digests or {}).get(pin.name, "")) for pin in pins)
+        return tuple(replace(pin, digest=(digests or {}).get(pin.name, pin.digest)) for pin in pins)
 
     pins = pinned(kept)
     if snapshot.kind != "conda":
@@ -200,7 +200,8 @@ def _pin(one: Distribution, by: tuple[str, ...], local: Mapping[str, str]) -> Pi
         line = f"{one.name} @ {plain(one.url)}@{one.commit}"
         return Pin(one.name, one.version, line, by, "vcs")
     if one.url.startswith(("http://", "https://")):
-        return Pin(one.name, one.version, f"{one.name} @ {plain(one.url)}", by, "url")
+        line = f"{one.name} @ {plain(one.url)}"
+        return Pin(one.name, one.version, line, by, "url", one.digest)
     if not NAME.fullmatch(one.name):
         raise ValueError(f"{one.name!r} is not the name of a distribution")
     return Pin(one.name, one.version, f"{one.name}=={Version(one.version)}", by)

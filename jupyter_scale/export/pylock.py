@@ -140,10 +140,10 @@ def pylock(lock: Lock, hashes: Hashes, private: Sequence[str] = ()) -> str:
     for pin in lock.pins:
         files = hashes.files.get(pin.name, ()) if pin.kind == "index" else ()
         public = [one for one in files if one[3] and _public(one[1], hosts)]
-        if pin.kind != "index" or public:
+        if public or pin.digest or pin.kind in ("folder", "vcs"):
             blocks.append(_package(pin, public))
             continue
-        # the format has no packages without an address
+        # the format has no packages without an address, nor archives without a hash
         notes.append(f"#   {pin.name}=={pin.version}")
         notes += [f"#     {name} sha256:{digest}" for name, _, _, digest in files if digest]
     if notes:
@@ -165,6 +165,7 @@ def _package(pin: Pin, files: Iterable[tuple[str, str, int, str]]) -> str:
         lines += [f"commit-id = {_quoted(commit)}"]
     elif pin.kind == "url":
         lines += ["[packages.archive]", f"url = {_quoted(pin.line.partition(' @ ')[2])}"]
+        lines += [f"hashes = {{ sha256 = {_quoted(pin.digest)} }}"]
     for name, url, size, digest in files:
         wheel = name.endswith(".whl")
         lines += ["[[packages.wheels]]" if wheel else "[packages.sdist]", f"name = {_quoted(name)}"]

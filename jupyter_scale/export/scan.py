@@ -38,7 +38,7 @@ WORD = re.compile(
     r"(?P<quote>['\"])(?P<secret>[^'\"\s{}<>]{6,})(?P=quote)"
 )
 HOME = re.compile(
-    r"(?P<secret>(?:/home/|/Users/|[A-Za-z]:\\{1,2}Users\\{1,2})(?P<who>[A-Za-z0-9._-]+))"
+    r"(?<![\w.-])(?P<secret>(?:/home/|/Users/|[A-Za-z]:\\{1,2}Users\\{1,2})(?P<who>[A-Za-z0-9._-]+))"
 )
 SAFE_HOMES = frozenset({"jovyan", "user", "username", "you", "USERNAME", "Shared", "Public", "me"})
 NO_SECRET = frozenset(

@@ -49,6 +49,8 @@ class Distribution:
     changes : bool
         Whether there is something uncommitted where it is from.
     installer : str
+    digest : str
+        SHA-256 of the archive that it was installed from.
     """
 
     name: str
@@ -59,6 +61,7 @@ class Distribution:
     editable: bool = False
     changes: bool = False
     installer: str = ""
+    digest: str = ""
 
     @property
     def local(self) -> bool:
@@ -312,4 +315,10 @@ def _distribution(found: Mapping[str, Any]) -> Distribution:
         editable=bool(direct.get("dir_info", {}).get("editable")),
         changes=found["changes"],
         installer=found["installer"],
+        digest=_sha256(direct.get("archive_info", {})),
     )
+
+
+def _sha256(archive: Mapping[str, Any]) -> str:
+    kind, _, value = str(archive.get("hash", "")).partition("=")
+    return str(archive.get("hashes", {}).get("sha256") or (value if kind == "sha256" else ""))
