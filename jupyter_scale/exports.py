@@ -7,7 +7,7 @@ command line runs a notebook in a kernel of its own.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from distributed import Client
 from IPython.display import display
@@ -16,7 +16,9 @@ from jupyter_scale import actions, clusters
 from jupyter_scale.command import Arguments
 from jupyter_scale.export.finding import ExportError
 from jupyter_scale.export.options import Options
-from jupyter_scale.export.report import Blocked, Report
+
+if TYPE_CHECKING:
+    from jupyter_scale.export.report import Report
 
 __all__ = ["ExportError", "export", "here", "options"]
 
@@ -85,6 +87,8 @@ def here(arguments: Arguments, shell: Any) -> None:
     ExportError
         As `export` does; findings are shown first.
     """
+    from jupyter_scale.export.report import Blocked
+
     stage = display(_Stage(""), display_id=True)  # type: ignore[no-untyped-call]  # IPython's
 
     def show(line: str) -> None:

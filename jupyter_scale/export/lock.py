@@ -183,6 +183,8 @@ def plain(url: str) -> str:
     """
     scheme, _, rest = url.partition("://")
     parts = urlsplit(f"x://{rest}")
+    if not parts.netloc:
+        return url
     host = parts.netloc.rpartition("@")[2]
     path = re.sub(r"^/t/[^/]+/", "/", parts.path)
     return urlunsplit(("x", host, path, "", "")).replace("x://", f"{scheme}://", 1)
