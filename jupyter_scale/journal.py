@@ -66,6 +66,8 @@ class Entry:
         That have it.
     failures : tuple of str
         Errors with their numbers.
+    run : str
+        The id on record, or empty.
     html, text : str
         What the cell's output shows.
     """
@@ -92,6 +94,7 @@ class Entry:
     score: float | None = None
     parameters: str = ""
     failures: tuple[str, ...] = ()
+    run: str = ""
     html: str = ""
     text: str = ""
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import fastjsonschema
@@ -24,6 +25,7 @@ __all__ = ["handlers"]
 
 RESOURCE = "jupyter_scale"
 MOST = 100_000  # workers
+LISTED = 50  # runs
 ADAPT = {
     "type": "object",
     "required": ["minimum", "maximum"],
@@ -220,6 +222,33 @@ class OneSearch(Handler):
         self.set_status(204)
 
 
+class Runs(Handler):
+    """The latest searches on record, whoever ran them."""
+
+    @web.authenticated
+    @authorized
+    async def get(self) -> None:
+        self.finish({"runs": await apart(_runs)})
+
+
+class OneRun(Handler):
+    """All that is on record of a run."""
+
+    @web.authenticated
+    @authorized
+    async def get(self, name: str) -> None:
+        self.finish({"html": await apart(_page, name)})
+
+
+class TwoRuns(Handler):
+    """What differs between two runs."""
+
+    @web.authenticated
+    @authorized
+    async def get(self, before: str, after: str) -> None:
+        self.finish({"html": await apart(_compared, before, after)})
+
+
 class Choice(Handler):
     """The cluster that a kernel is to use."""
 
@@ -312,6 +341,40 @@ def _entry(name: str) -> Any:
     return entry
 
 
+@contextmanager
+def _record(missing: int = 404) -> Iterator[Any]:
+    """Open the record; refuse what is wrong with it, or what is missing there."""
+    from jupyter_scale import runs
+
+    try:
+        with runs.opened() as store:
+            yield store
+    except runs.RecordError as error:
+        raise Refused(str(error), missing) from None
+
+
+def _runs() -> list[dict[str, Any]]:
+    from jupyter_scale.server.states import run
+
+    with _record(409) as store:
+        return [run(one) for one in store.runs(most=LISTED)]
+
+
+def _page(name: str) -> str:
+    from jupyter_scale.runs import Page
+
+    with _record() as store:
+        run = store.find(name)
+        return Page(run, store.text(run.environment), store.text(run.diff))._repr_html_()
+
+
+def _compared(before: str, after: str) -> str:
+    from jupyter_scale.runs import compare
+
+    with _record() as store:
+        return compare(store, store.find(before), store.find(after))._repr_html_()
+
+
 def _choose(kernel: str, name: str) -> None:
     if name and not _found(name).alive:
         raise Refused(f"{name} has ended: pick another cluster", 409)
@@ -327,6 +390,9 @@ def handlers(base_url: str) -> list[tuple[str, type[Handler]]]:
         f"clusters/{name}": OneCluster,
         "searches": Searches,
         f"searches/{name}": OneSearch,
+        "runs": Runs,
+        f"runs/{name}": OneRun,
+        f"runs/{name}/{name}": TwoRuns,
         f"choices/{name}": Choice,
     }
     return [

@@ -12,8 +12,9 @@ from jupyter_scale.clusters.dashboard import proxied
 from jupyter_scale.clusters.limits import ClusterError
 from jupyter_scale.clusters.parity import differing
 from jupyter_scale.journal import Entry
+from jupyter_scale.runs import Run
 
-__all__ = ["cluster", "profiled", "search"]
+__all__ = ["cluster", "profiled", "run", "search"]
 
 
 def cluster(connection: Connection) -> dict[str, Any]:
@@ -52,6 +53,7 @@ def search(entry: Entry, notebooks: Mapping[str, str]) -> dict[str, Any]:
     names = (
         "id", "name", "status", "kernel", "cell", "cluster", "cluster_id", "started", "updated",
         "cells", "cells_done", "fits", "fits_done", "fits_saved", "seconds", "seconds_left",
+        "run",
     )  # fmt: skip
     best = None
     if entry.score is not None:
@@ -62,6 +64,13 @@ def search(entry: Entry, notebooks: Mapping[str, str]) -> dict[str, Any]:
         "best": best,
         "failures": list(entry.failures),
     }
+
+
+def run(run: Run) -> dict[str, Any]:
+    """Return what a list tells of a run on record."""
+    names = ("id", "name", "status", "started", "best", "tags")
+    notebook = PurePath(run.notebook).name
+    return {**{name: getattr(run, name) for name in names}, "notebook": notebook}
 
 
 def profiled() -> dict[str, Any]:

@@ -130,6 +130,7 @@ class Running:
             "score": mean,
             "parameters": abridged(parameters),
             "failures": tuple(self.failures),
+            "run": report.run,
         }
 
     def text(self, now: float) -> str:

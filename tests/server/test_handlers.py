@@ -17,6 +17,7 @@ from served import Server
 from jupyter_scale import choice, journal
 from jupyter_scale.clusters.connection import Process
 from jupyter_scale.journal import Journal
+from jupyter_scale.runs import Run, Store
 from jupyter_scale.server.watcher import SCHEMA
 
 SIZE = 10**6
@@ -59,6 +60,9 @@ def test_nobody_without_the_token_learns_or_does_anything(server: Server) -> Non
         ("GET", "searches/1"),
         ("POST", "searches/1"),
         ("DELETE", "searches/1"),
+        ("GET", "runs"),
+        ("GET", "runs/1"),
+        ("GET", "runs/1/2"),
         ("GET", "choices/1"),
         ("PUT", "choices/1"),
     ):
@@ -100,6 +104,9 @@ def test_what_can_be_started_is_told(server: Server) -> None:
         ("GET", "searches/zzzz", None, 404, "no such search"),
         ("POST", "searches/zzzz", {"action": "stop"}, 404, "no such search"),
         ("POST", "searches/zzzz", {"action": "explode"}, 400, "action"),
+        ("GET", "runs/zzzz", None, 404, "No run zzzz is on record: %scale runs lists them"),
+        ("GET", "runs/last", None, 404, "No run is on record yet: begin a cell with %%scale"),
+        ("GET", "runs/zzzz/last", None, 404, "No run zzzz is on record"),
         ("GET", "choices/zzzz", None, 404, "no such kernel"),
         ("PUT", "choices/zzzz", {"cluster": "local-1"}, 404, "no such kernel"),
     ],
@@ -183,6 +190,58 @@ def test_searches_of_another_server_are_not_told(server: Server) -> None:
     assert server.scale("GET", "searches") == (200, {"searches": []})
     assert server.scale("GET", f"searches/{written.entry.id}")[0] in (400, 404)
     journal.forget(written.entry.id)
+
+
+def on_record(store: Store, identifier: str, **more: Any) -> Run:
+    run = Run(identifier, Process.this(), 1.0, status="done", notebook="/place/a.ipynb", **more)
+    store.begin(run)
+    return run
+
+
+def test_runs_are_listed_shown_and_compared(server: Server) -> None:
+    assert server.scale("GET", "runs") == (200, {"runs": []})
+    with Store(server.runtime.parent / "data" / "scale" / "runs.sqlite") as store:
+        on_record(store, "one", name="GridSearchCV", best=0.5, tags=["a"], cell="fit(1 < 2)")
+        on_record(store, "two", name="GridSearchCV", best=0.25, cell="fit(1 < 3)")
+        status, found = server.scale("GET", "runs")
+        assert status == 200
+        one = next(run for run in found["runs"] if run["id"] == "one")
+        assert one == {
+            "id": "one",
+            "name": "GridSearchCV",
+            "status": "done",
+            "started": 1.0,
+            "best": 0.5,
+            "tags": ["a"],
+            "notebook": "a.ipynb",
+        }
+        status, shown = server.scale("GET", "runs/one")
+        assert status == 200
+        assert "<strong>one: GridSearchCV</strong>" in shown["html"]
+        assert "fit(1 &lt; 2)" in shown["html"]
+        status, shown = server.scale("GET", "runs/one/two")
+        assert status == 200
+        assert "two is worse: 0.25 instead of 0.5." in shown["html"]
+        assert "+fit(1 &lt; 3)" in shown["html"]
+        for number in range(50):
+            on_record(store, f"more-{number}")
+        assert len(server.scale("GET", "runs")[1]["runs"]) == 50
+        store.remove(store.runs())
+
+
+def test_a_damaged_record_is_said_in_a_line(server: Server) -> None:
+    path = server.runtime.parent / "data" / "scale" / "runs.sqlite"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    for file in path.parent.iterdir():
+        file.unlink()
+    path.write_bytes(b"no record" * 1000)
+    try:
+        status, answer = server.scale("GET", "runs")
+        assert (status, answer["message"].count("\n")) == (409, 0)
+        assert "is no record, or is damaged" in answer["message"]
+        assert "move it away" in answer["message"]
+    finally:
+        path.unlink()
 
 
 def test_a_kernel_s_cluster_is_picked(server: Server) -> None:

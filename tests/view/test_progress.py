@@ -255,6 +255,7 @@ def test_a_journal_says_what_is_shown(clock: Any, display: Display) -> None:
     recorder = Progress(kernel(display), control, journal=cast(Any, journal))
     search = report()
     recorder.planned(plan(), search)
+    search.run = "3f2a"
     clock.now += 1
     add(search, score(0, 0, 0.25), score(0, 1, 0.75), fits=3)
     control.pause()
@@ -262,6 +263,7 @@ def test_a_journal_says_what_is_shown(clock: Any, display: Display) -> None:
     said = journal.said
     assert (said["status"], said["score"], said["parameters"]) == ("paused", 0.5, "C=0")
     assert (said["cells_done"], said["cells"], said["fits_done"]) == (2, 10, 3)
+    assert said["run"] == "3f2a"
     assert (said["html"], said["text"]) == (display.html, display.last)
     assert display.metadata == {"jupyter_scale": {"search": "4f1c", "status": "paused"}}
     search.status = "stopped"
