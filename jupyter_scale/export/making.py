@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from jupyter_scale.export import binder, checks, docker, kernel, kubernetes, pylock, wheels
+from jupyter_scale.export import binder, checks, docker, kernel, kubernetes, pylock, thebe, wheels
 from jupyter_scale.export import roots as rooting
 from jupyter_scale.export.claim import Claim
 from jupyter_scale.export.data import FETCH, MANIFEST, Data, files, manifest
@@ -41,9 +41,9 @@ from jupyter_scale.export.verify import verify
 __all__ = ["Plan", "export", "plan"]
 
 README = "README.md"
-HASHED = ("provenance/",)
-"""Files that are of hashes, where no secret can be."""
-LATE = (README, REPORT)
+UNREAD = ("provenance/", f"{thebe.FOLDER}/")
+"""Files where no secret of a notebook can be: hashes, and programs of others."""
+LATE = (README, thebe.INDEX, REPORT)
 """Files that tell of the others."""
 
 
@@ -101,6 +101,12 @@ class Plan:
         tree = Tree(dict(self.tree.files))
         options = self.options
         parts = [path for path in (docker.PATH, kubernetes.PATH) if path in tree.files]
+        if options.thebe:
+            page = thebe.page(
+                cleaned(self.notebook), binder=options.binder, commit=commit or "HEAD"
+            )
+            tree.add(thebe.INDEX, page)
+            parts.append(thebe.INDEX)
         if not self.in_place:
             text = readme(
                 [self.name],
@@ -418,6 +424,9 @@ def _tree(
         private = [index.url for index in snapshot.indexes]
         tree.add("provenance/pylock.toml", pylock.pylock(lock, hashes, private))
         notes += [f"Packages without hashes: {hashes.why}."] if hashes.why else []
+    if options.thebe:
+        for program, source in thebe.programs():
+            tree.copy(program, source)
     if options.docker:
         tree.add(
             docker.PATH,
@@ -448,7 +457,7 @@ def _scanned(tree: Tree, one: Notebook, beside: Tree) -> list[tuple[str, str]]:
     return [
         (path, text)
         for path, text in both
-        if not path.startswith(HASHED) and Path(path).name != one.path.name
+        if not path.startswith(UNREAD) and Path(path).name != one.path.name
     ]
 
 

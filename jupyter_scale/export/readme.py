@@ -12,6 +12,12 @@ from jupyter_scale.export.roots import Root
 
 __all__ = ["readme"]
 
+PARTS = {
+    "index.html": "the notebook as a web page, whose cells run when a reader asks for it",
+    "docker/Dockerfile": "the same environment without repo2docker",
+    "kubernetes/cluster.yaml": "a Dask cluster of its image, for Dask's operator",
+}
+
 
 def readme(
     notebooks: Iterable[str],
@@ -139,7 +145,7 @@ def _here(names: list[str], lock: Lock, data: list[Data], parts: list[str]) -> l
         (f"provenance/{exact}", "every package with the hashes of its files"),
         ("provenance/report.json", "what was found and verified, and the files of this export"),
     ]
-    rows += [(part, "") for part in parts]
+    rows += [(part, PARTS.get(part, "")) for part in parts]
     return ["| file | what it is |", "|---|---|", *(f"| {name} | {what} |" for name, what in rows)]
 
 

@@ -14,7 +14,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Literal
@@ -195,6 +195,10 @@ class Tree:
         # what names the files comes last: until then they are known by the one before
         ordered = sorted(changes, key=lambda change: (change.path == REPORT, change.path))
         _move(ordered, stage, folder, stage.parent / "old")
+        with suppress(OSError):  # an empty folder more is no harm
+            for change in changes:
+                if change.kind == "removed":
+                    _prune((folder / change.path).parent, folder)
         return changes
 
 
@@ -222,6 +226,13 @@ def _move(changes: list[Change], stage: Path, folder: Path, old: Path) -> None:
         for path in reversed(made):
             path.rmdir()
         raise
+
+
+def _prune(path: Path, top: Path) -> None:
+    """Remove folders that nothing is left in."""
+    while path != top and path.is_dir() and not any(path.iterdir()):
+        path.rmdir()
+        path = path.parent
 
 
 def _made(folder: Path) -> list[Path]:

@@ -113,6 +113,23 @@ def test_a_saved_output_that_is_not_what_comes_out_is_told(tmp_path: Path) -> No
     assert "Reproducible" not in (tmp_path / "out/README.md").read_text()
 
 
+def test_optional_parts_are_beside_the_rest(tmp_path: Path) -> None:
+    path = written(tmp_path / "project", "1 + 1")
+    more = {"thebe": True, "docker": True, "kubernetes": True, "name": "example.org/x:1"}
+    options = Options(verify=False, yes=True, binder="https://github.com/a/b", **more)  # type: ignore[arg-type]  # by name
+    report = export(path, tmp_path / "out", options)
+    there = contents(tmp_path / "out")
+    assert {"index.html", "docker/Dockerfile", "kubernetes/cluster.yaml"} <= there
+    assert any(name.startswith("thebe/thebe/lib/") for name in there)
+    assert "image: example.org/x:1" in (tmp_path / "out/kubernetes/cluster.yaml").read_text()
+    assert "a web page, whose cells run" in (tmp_path / "out/README.md").read_text()
+    assert not (tmp_path / "out/Dockerfile").exists(), "repo2docker would take it for all"
+    again = export(path, tmp_path / "out", Options(verify=False, yes=True), snapshot=None)
+    assert not {"index.html", "docker/Dockerfile"} & contents(tmp_path / "out")
+    assert not (tmp_path / "out/docker").exists()
+    assert len(again.changes) == len(report.changes)
+
+
 def test_a_blocker_leaves_nothing_behind(tmp_path: Path) -> None:
     secret = "AKIA" + "IOSFODNN7EXAMPL1"
     path = written(tmp_path / "project", f"key = '{secret}'", "%pip --version")
