@@ -22,6 +22,8 @@ __all__ = ["check", "lived", "packages"]
 
 PYTHONS = ("3.8", "3.9", "3.10", "3.11", "3.12", "3.13", "3.14")
 """What repo2docker 2026.4 has a base for (its `SUPPORTED_PYTHON_VERSION`)."""
+PUBLIC = re.compile(r"(?:^|\.)(?:anaconda\.(?:org|com)|prefix\.dev)$")
+"""Where conda's channels are that everybody has."""
 GPU = re.compile(
     r"nvidia-.*|cupy(-.*)?|jax-cuda.*|tensorflow-gpu|pycuda|rmm|cudf.*|cuml.*|numba-cuda"
 )
@@ -95,6 +97,7 @@ def check(
         *_unpublished(unpublished, wheels=wheels),
         *_sources(lock, snapshot),
         *_indexes(snapshot),
+        *_channels(lock),
         *_order(notebook),
         *_outputs(notebook),
         *_installs(read),
@@ -212,6 +215,19 @@ def _indexes(snapshot: Snapshot) -> Iterator[Finding]:
             yield Finding(
                 "index:mirror", WARNING, index.origin, f"packages come from a mirror ({name})",
                 "it is taken for one of the public index, with the same files",
+            )  # fmt: skip
+
+
+def _channels(lock: Lock) -> Iterator[Finding]:
+    for one in lock.conda:
+        host = re.match(r"https?://([^/@]*@)?([^/]+)", one.channel)
+        # a name alone is one of anaconda.org's
+        if one.channel.startswith(("file:", "/")) or (host and not PUBLIC.search(host[2])):
+            yield Finding(
+                f"channel:{one.name}", BLOCKER, one.name,
+                f"it is from {'a folder of this machine' if host is None else host[2]}",
+                "install it from a channel that everybody has, such as conda-forge",
+                "conda-forge has the same",
             )  # fmt: skip
 
 

@@ -25,6 +25,7 @@ NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
 HEAD = "# Made by jupyter-scale: all that the notebook's packages require, as it was where it ran."
 LINUX = {"os_name": "posix", "platform_system": "Linux", "sys_platform": "linux"}
 """What markers are asked about: the image is Linux, wherever the notebook ran."""
+PIPS = ("pip", "uv")
 CHANNEL = re.compile(r"(?:^|/)(?P<name>[A-Za-z0-9_.-]+)(?:/(?:linux|osx|win|noarch)[\w-]*)?/?$")
 
 
@@ -222,7 +223,7 @@ def _conda(
         ours = {
             name
             for name in metadata & names
-            if snapshot.distributions[name].installer != "pip"
+            if snapshot.distributions[name].installer not in PIPS
             and snapshot.distributions[name].version == one.version
         }
         asked = bool(one.requested) and not metadata and not _base(one.name)

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 OURS = ("jupyter_scale.export",)
 BUILTINS = ("sitecustomize", "usercustomize", "_virtualenv", "_distutils_hack", "__mp_main__")
+METADATA = re.compile(r"/([^/]+?)-[^/-]+(?:-py[\d.]+)?\.(?:dist|egg)-info(?:/|$)")
 MOST = 2000  # names of each kind
 
 
@@ -312,11 +313,9 @@ def _conda() -> list[dict[str, Any]]:
                 "md5": found.get("md5", ""),
                 "depends": found.get("depends", []),
                 "requested": found.get("requested_specs") or _listed(found.get("requested_spec")),
-                "metadata": [
-                    name.rsplit("/", 2)[-2].rsplit("-", 1)[0]
-                    for name in files
-                    if name.endswith(".dist-info/METADATA")
-                ],
+                "metadata": sorted(
+                    {match.group(1) for name in files for match in [METADATA.search(name)] if match}
+                ),
                 "programs": [
                     name.split("/")[-1] for name in files if re.match(r"bin/[^/]+$", name)
                 ],

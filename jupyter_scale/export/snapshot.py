@@ -303,7 +303,8 @@ def _of(kind: type[Any], found: Mapping[str, Any]) -> Any:
 
 
 def _distribution(found: Mapping[str, Any]) -> Distribution:
-    direct = found["direct_url"] or {}
+    # what conda has built says where that was: a folder of its builder's
+    direct = (found["direct_url"] if found["installer"] != "conda" else None) or {}
     vcs = direct.get("vcs_info", {})
     url = direct.get("url", "")
     return Distribution(
@@ -313,7 +314,7 @@ def _distribution(found: Mapping[str, Any]) -> Distribution:
         url=f"{vcs['vcs']}+{url}" if vcs else url,
         commit=vcs.get("commit_id", ""),
         editable=bool(direct.get("dir_info", {}).get("editable")),
-        changes=found["changes"],
+        changes=found["changes"] and bool(direct),
         installer=found["installer"],
         digest=_sha256(direct.get("archive_info", {})),
     )

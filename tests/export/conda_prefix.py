@@ -1,0 +1,136 @@
+"""A conda prefix made offline: packages of the tests' own, a channel in a folder, rattler.
+
+The package python is the Python that runs the tests, as a virtual environment has it; all the rest
+(solving, linking, conda-meta) is what conda does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import io
+import json
+import subprocess
+import sys
+import tarfile
+import zipfile
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import rattler
+from rattler.index import index_fs
+
+SITE = f"lib/python3.{sys.version_info[1]}/site-packages"
+PYTHON = ".".join(map(str, sys.version_info[:3]))
+
+
+def package(
+    channel: Path,
+    name: str,
+    version: str,
+    files: Mapping[str, str],
+    depends: Iterable[str] = (),
+    links: Mapping[str, str] | None = None,
+) -> None:
+    """Write a package to a channel."""
+    build = "h1_0"
+    folder = channel / "linux-64"
+    folder.mkdir(parents=True, exist_ok=True)
+    index = {
+        "name": name, "version": version, "build": build, "build_number": 0,
+        "depends": list(depends), "subdir": "linux-64", "arch": "x86_64", "platform": "linux",
+        "license": "BSD",
+    }  # fmt: skip
+    entries = []
+    with tarfile.open(folder / f"{name}-{version}-{build}.tar.bz2", "w:bz2") as tar:
+
+        def add(path: str, data: bytes, kind: str = "hardlink", target: str = "") -> None:
+            info = tarfile.TarInfo(path)
+            info.mode, info.size = 0o755 if path.startswith("bin/") else 0o644, len(data)
+            if target:
+                info.type, info.linkname = tarfile.SYMTYPE, target
+            tar.addfile(info, io.BytesIO(data))
+            digest = hashlib.sha256(data).hexdigest()
+            entries.append({"_path": path, "path_type": kind, "sha256": digest,
+                            "size_in_bytes": len(data)})  # fmt: skip
+
+        for path, text in files.items():
+            add(path, text.encode())
+        for path, target in (links or {}).items():
+            add(path, b"", "softlink", target)
+        paths = {"paths": list(entries), "paths_version": 1}
+        listed = "\n".join(str(entry["_path"]) for entry in entries)
+        add("info/index.json", json.dumps(index).encode())
+        add("info/paths.json", json.dumps(paths).encode())
+        add("info/files", listed.encode())
+
+
+def distribution(
+    name: str, version: str, *requires: str, installer: str = "conda"
+) -> dict[str, str]:
+    """Return the files of a Python package."""
+    head = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
+    info = f"{SITE}/{name}-{version}.dist-info"
+    direct = {"url": f"file:///home/conda/feedstock_root/{name}", "dir_info": {}}
+    return {
+        f"{SITE}/{name}.py": f"__version__ = {version!r}\n",
+        f"{info}/METADATA": head + "".join(f"Requires-Dist: {one}\n" for one in requires),
+        f"{info}/INSTALLER": "conda\n",
+        f"{info}/direct_url.json": json.dumps(direct),
+        f"{info}/RECORD": f"{name}.py,,\n{name}-{version}.dist-info/METADATA,,\n",
+    }
+
+
+def make(folder: Path) -> Path:
+    """Make a channel and a prefix in a folder, and return the prefix."""
+    channel, prefix = folder / "channel", folder / "prefix"
+    base = Path(sys.base_prefix) / f"bin/python3.{sys.version_info[1]}"
+    home = f"home = {base.parent}\ninclude-system-site-packages = false\n"
+    package(channel, "python", PYTHON, {"pyvenv.cfg": home}, links={"bin/python": str(base)})
+    package(channel, "libtoy", "9", {"lib/libtoy.so": ""})
+    package(channel, "inner", "0.5", distribution("inner", "0.5"), ["python"])
+    package(channel, "toy", "1.2", distribution("toy", "1.2", "inner"),
+            ["python", "inner", "libtoy"])  # fmt: skip
+    package(channel, "replaced", "2.0", distribution("replaced", "2.0"), ["python"])
+    package(channel, "draws", "3.1", {"bin/draws": "#!/bin/sh\n"})
+    package(channel, "unused", "7", distribution("unused", "7"), ["python"])
+    (channel / "noarch").mkdir()
+    asyncio.run(_install(channel, prefix, folder / "cache"))
+    _by_pip(prefix, "replaced", "2.1")
+    _by_pip(prefix, "piponly", "4.0")
+    return prefix
+
+
+async def _install(channel: Path, prefix: Path, cache: Path) -> None:
+    asked = [f"python =={PYTHON}", "toy", "replaced", "draws", "unused"]
+    await index_fs(channel)
+    records = await rattler.solve(
+        [rattler.Channel(channel.as_uri())], asked, platforms=["linux-64", "noarch"],
+        virtual_packages=[],
+    )  # fmt: skip
+    specs = [rattler.MatchSpec(text)._match_spec for text in asked]
+    await rattler.install(
+        records, target_prefix=prefix, cache_dir=cache, requested_specs=specs,
+        show_progress=False,
+    )  # fmt: skip
+
+
+def _by_pip(prefix: Path, name: str, version: str) -> None:
+    """Install a wheel of our own over what is there."""
+    wheel = prefix.parent / f"{name}-{version}-py3-none-any.whl"
+    info = f"{name}-{version}.dist-info"
+    with zipfile.ZipFile(wheel, "w") as archive:
+        archive.writestr(f"{name}.py", f"__version__ = {version!r}\n")
+        head = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
+        archive.writestr(f"{info}/METADATA", head)
+        archive.writestr(
+            f"{info}/WHEEL",
+            "Wheel-Version: 1.0\nGenerator: tests\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+        )
+        archive.writestr(f"{info}/RECORD", f"{name}.py,,\n{info}/METADATA,,\n{info}/WHEEL,,\n")
+    found = f"{prefix.parent}/"
+    subprocess.run(
+        [sys.executable, "-m", "uv", "pip", "install", "--quiet", "--offline", "--no-index",
+         "--python", str(prefix / "bin/python"), "--find-links", found, f"{name}=={version}"],
+        check=True,
+    )  # fmt: skip
