@@ -22,7 +22,9 @@ IGNORED = """\
 .git
 **/.env*
 **/.ipynb_checkpoints
+**/.venv
 **/__pycache__
+**/node_modules
 **/*.py[co]
 """
 START = """\
