@@ -29,6 +29,7 @@ BENCHMARKS: dict[str, tuple[str, ...]] = {
     "memory": (),
     "clusters": (),
     "server": (),
+    "record": (),
     "scale_simulation": ("--measure", "--validate"),
 }
 """The programs, with the options that they run with here."""

@@ -31,31 +31,29 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session", autouse=True)
 def runtime_of_all(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """No test finds the clusters of the person who runs it, and none is left behind."""
-    before = os.environ.get("JUPYTER_RUNTIME_DIR")
     home = str(tmp_path_factory.mktemp("runtime"))
-    os.environ["JUPYTER_RUNTIME_DIR"] = home
-    try:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("JUPYTER_RUNTIME_DIR", home)
+        try:
+            yield
+        finally:
+            close_clusters(home)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def record_of_module(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """No module's kernels know the cells of another one, or of the person who runs it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("JUPYTER_DATA_DIR", str(tmp_path_factory.mktemp("data")))
         yield
-    finally:
-        close_clusters(home)
-        if before is None:
-            del os.environ["JUPYTER_RUNTIME_DIR"]
-        else:
-            os.environ["JUPYTER_RUNTIME_DIR"] = before
 
 
 @pytest.fixture(autouse=True)
-def record_of_its_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """No test knows the cells of another one, or of the person who runs it."""
-    before = os.environ.get("JUPYTER_DATA_DIR")
-    os.environ["JUPYTER_DATA_DIR"] = str(tmp_path_factory.mktemp("data"))
-    try:
+def record_of_test(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """No test knows the cells of another one."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("JUPYTER_DATA_DIR", str(tmp_path_factory.mktemp("data")))
         yield
-    finally:
-        if before is None:
-            del os.environ["JUPYTER_DATA_DIR"]
-        else:
-            os.environ["JUPYTER_DATA_DIR"] = before
 
 
 @pytest.fixture

@@ -20,6 +20,7 @@ import sklearn
 from scipy import sparse
 
 from jupyter_scale.search.identity import Identified, Unidentified, identify
+from jupyter_scale.search.internals import scores_itself
 from jupyter_scale.search.plan import Fold, Setup
 from jupyter_scale.search.steps import Candidate
 
@@ -80,6 +81,8 @@ class Addresses:
         if setup.options.get("return_estimator") or setup.options.get("return_parameters"):
             raise Unidentified("only scores and times are on record")
         options = {key: value for key, value in setup.options.items() if key not in _BESIDE}
+        if scores_itself(options.get("scorer")):
+            options["scorer"] = "score"  # of the candidate; it holds the search's estimator
         config = {key: value for key, value in setup.config.items() if key not in _SHOWN}
         y = None if setup.y is None else Identified(self._datum(data[setup.y]))
         kind = type(setup.estimator)

@@ -31,6 +31,7 @@ _BESIDE = {
     *("__abstractmethods__", "__annotate__", "__annotate_func__", "__annotations__"),
     *("__annotations_cache__", "__dict__", "__doc__", "__firstlineno__", "__module__"),
     *("__qualname__", "__slots__", "__static_attributes__", "__weakref__", "_abc_impl"),
+    "__slotnames__",  # noted when an instance is first pickled
 }
 _GLOBALS = ("LOAD_GLOBAL", "LOAD_NAME")
 

@@ -46,6 +46,7 @@ __all__ = [
     "safe_indexing",
     "safe_split",
     "score",
+    "scores_itself",
     "searching",
     "sharable_pipeline",
     "splitter",
@@ -91,7 +92,7 @@ try:
         ThreadingBackend,
     )
     from sklearn.base import clone
-    from sklearn.metrics._scorer import _MultimetricScorer
+    from sklearn.metrics._scorer import _MultimetricScorer, _PassthroughScorer
     from sklearn.model_selection import _validation
     from sklearn.model_selection._search import BaseSearchCV, GridSearchCV, RandomizedSearchCV
     from sklearn.pipeline import Pipeline
@@ -204,6 +205,11 @@ def validate_parameters(estimator: Any) -> None:
     validate = getattr(estimator, "_validate_params", None)
     if validate is not None:
         validate()
+
+
+def scores_itself(scorer: Any) -> bool:
+    """Tell whether a scorer asks the estimator's own ``score``."""
+    return type(scorer) is _PassthroughScorer
 
 
 def watched(scorer: Any, look: Callable[[str], None]) -> Any:

@@ -188,6 +188,12 @@ def test_edited_code_is_noticed(path: Path) -> None:
     assert fit(grid(parameters, shift(SOURCE)), path).cells_known == 6
 
 
+def test_a_parameter_that_the_grid_sets_is_not_asked_for(path: Path) -> None:
+    fit(grid(), path)
+    other = Pipeline([*PIPE.steps[:2], ("svc", LogisticRegression(max_iter=1000, C=77.0))])
+    assert fit(grid(estimator=other), path).cells_known == 27
+
+
 def test_what_draws_without_a_seed_draws_again_but_when_resumed(path: Path) -> None:
     parameters = {"alpha": [1e-4, 1e-3]}
     first = fit(grid(parameters, SGDClassifier()), path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import subprocess
 import sys
 import textwrap
@@ -67,6 +68,21 @@ def of(source: str) -> bytes:
 
 def test_the_same_code_is_the_same() -> None:
     assert of(HELPED) == of(HELPED)
+
+
+def test_use_changes_no_code() -> None:
+    module = defined(HELPED)
+    before = identify(module.Step)
+    sys.modules["somewhere"] = module
+    try:
+        module.Step.__module__ = "somewhere"
+        pickle.dumps(module.Step())
+    finally:
+        del sys.modules["somewhere"]
+    module.Step.__module__ = "__main__"
+    module.Step(2).fit(3)
+    forget_code(lasting=True)
+    assert identify(module.Step) == before
 
 
 def test_words_and_places_are_no_code() -> None:
