@@ -65,7 +65,7 @@ def _say(line: str) -> None:
 
 
 def _export(arguments: Arguments) -> str:
-    if len(arguments.places or ()) != 2:
+    if len(arguments.places or ()) < 2:
         raise UsageError("%scale export: name a notebook and a folder: %scale export NOTEBOOK DIR")
     report = exports.export(arguments, show=_say)
     if report.failed:

@@ -196,6 +196,7 @@ class Arguments(argparse.Namespace):
     wheels: bool = False
     binder: str = ""
     thebe: bool = False
+    course: bool = False
     docker: bool = False
     kubernetes: str | None = None
     image: bool = False
@@ -417,6 +418,9 @@ def _build_export() -> _Parser:
     )  # fmt: skip
     export.add_argument("--binder", default="", metavar="URL", help="the repository it will be")
     export.add_argument("--thebe", action="store_true", help="a web page with live cells")
+    export.add_argument(
+        "--course", action="store_true", help="an index page with links; several notebooks have one"
+    )
     export.add_argument("--docker", action="store_true", help="a Dockerfile, too")
     export.add_argument(
         "--kubernetes", nargs="?", const="", metavar="IMAGE", help="a Dask cluster of its image"

@@ -31,6 +31,7 @@ def options(arguments: Arguments) -> Options:
         wheels=arguments.wheels,
         binder=arguments.binder,
         thebe=arguments.thebe,
+        course=arguments.course,
         docker=arguments.docker,
         kubernetes=arguments.kubernetes is not None,
         name=arguments.kubernetes or "",
@@ -60,15 +61,15 @@ def export(
     from jupyter_scale.export import making
 
     *named, folder = arguments.places or [""]
-    path = named[0] if named else notebook
-    if len(named) > 1:
-        raise ExportError(f"{' '.join(named[1:])!r}: name one notebook and one folder")
-    if not path:
+    paths = named or [notebook]
+    if live and len(paths) > 1:
+        raise ExportError("A kernel is that of one notebook; several: jupyter scale export")
+    if not paths[0]:
         raise ExportError(
             "Which notebook? This kernel's server does not say: %scale export NOTEBOOK DIR"
         )
     made = making.plan(
-        path,
+        paths if len(paths) > 1 else paths[0],
         folder,
         options(arguments),
         live=live,

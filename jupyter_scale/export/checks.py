@@ -72,7 +72,7 @@ PLAIN_LIBRARIES = re.compile(
 
 
 def check(
-    notebook: Notebook,
+    notebooks: Iterable[Notebook],
     read: Read,
     snapshot: Snapshot,
     lock: Lock,
@@ -85,21 +85,24 @@ def check(
 
     Parameters
     ----------
-    notebook, read, snapshot, lock
+    notebooks : iterable of Notebook
+    read, snapshot, lock
+        Of all of them.
     data : iterable of Data
     unpublished : iterable of Distribution
         Distributions of the lock that only this machine has, and the export does not.
     wheels : bool
         Whether they may be published as wheels.
     """
+    each = list(notebooks)
     found = [
         *_python(snapshot),
         *_unpublished(unpublished, wheels=wheels),
         *_sources(lock, snapshot),
         *_indexes(snapshot),
         *_channels(lock),
-        *_order(notebook),
-        *_outputs(notebook),
+        *(finding for one in each for finding in _order(one)),
+        *(finding for one in each for finding in _outputs(one)),
         *_installs(read),
         *_unreadable(read),
         *_missing(read, snapshot),
@@ -135,7 +138,7 @@ def lived(notebook: Notebook, history: Sequence[str]) -> tuple[Finding, ...]:
             not_run = "this kernel has not run it"
             found.append(
                 Finding(
-                    f"kernel:cell-{cell.number}",
+                    f"kernel:{_slug(cell.where)}",
                     WARNING,
                     cell.where,
                     not_run if ran is None else "it is not what this kernel has run",
@@ -150,6 +153,10 @@ def packages(read: Read, snapshot: Snapshot, lock: Lock) -> tuple[str, ...]:
     found = {_package(name, snapshot) for name in _called(read, snapshot)}
     found |= {SYSTEM[pin.name] for pin in lock.pins if pin.name in SYSTEM}
     return tuple(sorted(name for name in found if name and valid(name)))
+
+
+def _slug(place: str) -> str:
+    return place.replace(" ", "-")
 
 
 def _python(snapshot: Snapshot) -> Iterator[Finding]:
@@ -235,7 +242,8 @@ def _order(notebook: Notebook) -> Iterator[Finding]:
     ran = [cell for cell in notebook.cells if not cell.empty and not cell.exports]
     if not notebook.ran:
         yield Finding(
-            "unrun", WARNING, notebook.path.name, "no cell has an output to compare with",
+            f"unrun:{notebook.path.name}", WARNING, notebook.path.name,
+            "no cell has an output to compare with",
             "run all cells and save it",
         )  # fmt: skip
         return
@@ -243,12 +251,12 @@ def _order(notebook: Notebook) -> Iterator[Finding]:
     for cell in ran:
         if cell.count is None:
             yield Finding(
-                f"unrun:cell-{cell.number}", WARNING, cell.where, "it did not run",
+                f"unrun:{_slug(cell.where)}", WARNING, cell.where, "it did not run",
                 "run it, or delete it",
             )  # fmt: skip
         elif cell.count < last:
             yield Finding(
-                f"out-of-order:cell-{cell.number}", WARNING, cell.where,
+                f"out-of-order:{_slug(cell.where)}", WARNING, cell.where,
                 "it ran before the cell above it", "restart the kernel and run all cells",
             )  # fmt: skip
         last = max(last, cell.count or 0)
@@ -259,7 +267,7 @@ def _outputs(notebook: Notebook) -> Iterator[Finding]:
         failed = any(output["output_type"] == "error" for output in cell.outputs)
         if failed and "raises-exception" not in cell.tags:
             yield Finding(
-                f"error:cell-{cell.number}", WARNING, cell.where, "it has failed",
+                f"error:{_slug(cell.where)}", WARNING, cell.where, "it has failed",
                 'correct it, or tag it "raises-exception" if it is to fail',
             )  # fmt: skip
 
@@ -267,7 +275,7 @@ def _outputs(notebook: Notebook) -> Iterator[Finding]:
 def _installs(read: Read) -> Iterator[Finding]:
     for line, places in read.places("installs").items():
         for place in places:
-            where = place.replace(" ", "-")
+            where = _slug(place)
             if re.search(r"(?:^|\s)(?:-i|-f|--(?:extra-)?index-url|--find-links)\b", line):
                 yield Finding(
                     f"index:{where}", BLOCKER, place, "it installs from an index of its own",
@@ -283,7 +291,7 @@ def _unreadable(read: Read) -> Iterator[Finding]:
     for place, said in read.said:
         if said.unreadable:
             yield Finding(
-                f"unreadable:{place.replace(' ', '-')}", WARNING, place,
+                f"unreadable:{_slug(place)}", WARNING, place,
                 f"it is not Python ({said.unreadable})", "what it needs must be added by hand",
             )  # fmt: skip
 
@@ -309,7 +317,7 @@ def _absolute(read: Read) -> Iterator[Finding]:
         if named and ABSOLUTE.fullmatch(text):
             for place in places:
                 yield Finding(
-                    f"absolute-path:{place.replace(' ', '-')}", WARNING, place,
+                    f"absolute-path:{_slug(place)}", WARNING, place,
                     "it names a path of this machine",
                     "put the file beside the notebook and name it relative to that",
                 )  # fmt: skip
@@ -411,7 +419,7 @@ def _luck(read: Read) -> Iterator[Finding]:
         ]  # fmt: skip
         if calls:
             yield Finding(
-                f"nondeterminism:{place.replace(' ', '-')}", WARNING, place,
+                f"nondeterminism:{_slug(place)}", WARNING, place,
                 f"{calls[0]} is another at each run",
                 "seed it, or use numpy.random.default_rng(SEED)",
             )  # fmt: skip

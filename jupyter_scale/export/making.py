@@ -13,11 +13,21 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from jupyter_scale.export import binder, checks, docker, kernel, kubernetes, pylock, thebe, wheels
+from jupyter_scale.export import (
+    binder,
+    checks,
+    course,
+    docker,
+    kernel,
+    kubernetes,
+    pylock,
+    thebe,
+    wheels,
+)
 from jupyter_scale.export import roots as rooting
 from jupyter_scale.export.claim import Claim
 from jupyter_scale.export.data import FETCH, MANIFEST, Data, files, manifest
-from jupyter_scale.export.finding import Finding, unanswered
+from jupyter_scale.export.finding import ExportError, Finding, unanswered
 from jupyter_scale.export.lock import Lock, conda_lock, locked
 from jupyter_scale.export.notebook import (
     Notebook,
@@ -28,13 +38,14 @@ from jupyter_scale.export.notebook import (
     read,
     serialised,
 )
+from jupyter_scale.export.notebook import together as joined
 from jupyter_scale.export.options import Options
 from jupyter_scale.export.readme import readme
 from jupyter_scale.export.report import Blocked, Report
 from jupyter_scale.export.repository import commit, committed, spec
 from jupyter_scale.export.roots import Root
 from jupyter_scale.export.scan import private, scan, texts
-from jupyter_scale.export.snapshot import Snapshot, take
+from jupyter_scale.export.snapshot import Snapshot, take, together
 from jupyter_scale.export.tree import REPORT, Tree, owned
 from jupyter_scale.export.verify import verify
 
@@ -43,8 +54,6 @@ __all__ = ["Plan", "export", "plan"]
 README = "README.md"
 UNREAD = ("provenance/", f"{thebe.FOLDER}/")
 """Files where no secret of a notebook can be: hashes, and programs of others."""
-LATE = (README, thebe.INDEX, REPORT)
-"""Files that tell of the others."""
 
 
 def _quiet(line: str) -> None:
@@ -57,7 +66,7 @@ class Plan:
 
     Attributes
     ----------
-    notebook : Notebook
+    notebooks : tuple of Notebook
     folder : Path
     options : Options
     read : Read
@@ -73,7 +82,7 @@ class Plan:
     notes : tuple of str
     """
 
-    notebook: Notebook
+    notebooks: tuple[Notebook, ...]
     folder: Path
     options: Options
     read: Read
@@ -92,24 +101,22 @@ class Plan:
         return bool(self.beside.files)
 
     @property
-    def name(self) -> str:
-        """Where the notebook is in the folder."""
-        return _name(self.notebook, self.folder)
+    def names(self) -> tuple[str, ...]:
+        """Where the notebooks are in the folder."""
+        return tuple(_name(one, self.folder) for one in self.notebooks)
 
     def complete(self, claims: Sequence[Claim] = (), commit: str = "") -> tuple[Tree, Report]:
         """Return all files, with those that tell of the others, and the report."""
         tree = Tree(dict(self.tree.files))
         options = self.options
         parts = [path for path in (docker.PATH, kubernetes.PATH) if path in tree.files]
-        if options.thebe:
-            page = thebe.page(
-                cleaned(self.notebook), binder=options.binder, commit=commit or "HEAD"
-            )
-            tree.add(thebe.INDEX, page)
-            parts.append(thebe.INDEX)
+        if options.thebe or options.course or len(self.notebooks) > 1:
+            for path, page in self._pages(commit or "HEAD").items():
+                tree.add(path, page)
+                parts.append(path)
         if not self.in_place:
             text = readme(
-                [self.name],
+                self.names,
                 self.lock,
                 self.roots,
                 data=self.data,
@@ -125,7 +132,7 @@ class Plan:
             )
             tree.add(README, text)
         report = Report(
-            (self.name,),
+            self.names,
             self.folder,
             self.lock.python,
             self.findings,
@@ -141,6 +148,24 @@ class Plan:
         report = replace(report, changes=tree.changes(self.folder), next=self._next(tree, commit))
         return tree, report
 
+    def _pages(self, commit: str) -> dict[str, bytes]:
+        """Return the pages: one of a notebook, or those of a course."""
+        options = self.options
+        contents = {_name(one, self.folder): cleaned(one) for one in self.notebooks}
+        if options.course or len(contents) > 1:
+            pages = course.files(
+                contents,
+                heading=self.folder.name,
+                address=options.binder,
+                commit=commit,
+                live=options.thebe,
+            )
+        else:
+            [content] = contents.values()
+            pages = thebe.files(content, binder=options.binder, commit=commit)
+        # their programs are in the tree already
+        return {path: page for path, page in pages.items() if isinstance(page, bytes)}
+
     def report(self) -> Report:
         """Return what is known before anything is written."""
         return self.complete(commit=self.pinned())[1]
@@ -150,7 +175,7 @@ class Plan:
         if not self.options.binder or self.in_place:
             return ""
         ours = owned(self.folder)
-        same = {key: value for key, value in ours.items() if key not in LATE}
+        same = {key: value for key, value in ours.items() if key in self.tree.files}
         if same != self.tree.digests():
             return ""
         try:
@@ -165,7 +190,7 @@ class Plan:
         paths = "." if not self.in_place else "binder provenance"
         commands = [f"cd {_shell(str(self.folder))}"]
         commands += [] if (self.folder / ".git").exists() else ["git init"]
-        commands += [f"git add {paths}", f"git commit -m {_shell(f'Export of {self.name}')}"]
+        commands += [f"git add {paths}", f"git commit -m {_shell(f'Export of {self.names[0]}')}"]
         commands += ["git push"]
         if self.options.binder and not commit and not self.in_place:
             commands += ["# then export once more: the badge in README.md names that commit"]
@@ -173,7 +198,7 @@ class Plan:
 
 
 def plan(
-    notebook: str | Path,
+    notebook: str | Path | Sequence[str | Path],
     folder: str | Path,
     options: Options | None = None,
     *,
@@ -187,8 +212,10 @@ def plan(
 
     Parameters
     ----------
-    notebook, folder : str or Path
-        What is exported, and where to.
+    notebook : str or Path, or a sequence of them
+        What is exported; several are a course, and lie in one folder.
+    folder : str or Path
+        Where to.
     options : Options, optional
     live : bool
         Whether this process is the notebook's kernel; otherwise its own is started, and it is run.
@@ -211,58 +238,92 @@ def plan(
     if options.binder:
         spec(options.binder)  # a wrong address ends it here
     show("Reading the notebook")
-    one = read(Path(notebook).expanduser())
-    code = examine(one)
+    several = () if isinstance(notebook, str | Path) else tuple(notebook)
+    paths = [Path(path).expanduser() for path in several or (notebook,)]  # type: ignore[arg-type]  # one or several
+    ones = [read(path) for path in paths]
+    if len({one.folder for one in ones}) > 1 or len({one.path.name for one in ones}) < len(ones):
+        raise ExportError("The notebooks of one export lie in one folder, each once.")
+    if len(ones) > 1:
+        ones = [parsed(one.path, one.content, one.path.name) for one in ones]
+    reads = [examine(one) for one in ones]
     if snapshot is None and live:
         show("Looking at the kernel and its workers")
         snapshot = take(
-            one.folder,
-            imports=code.places("imports"),
-            programs=code.places("programs"),
+            ones[0].folder,
+            imports=reads[0].places("imports"),
+            programs=reads[0].places("programs"),
             client=client,
         )
     elif snapshot is None:
-        show("Running the notebook in its kernel")
-        content, snapshot = kernel.run(one, code, timeout=options.timeout, show=show)
-        if not one.ran:
-            one = parsed(one.path, content)
-    code = examine(one, [path for path in snapshot.local if path.is_relative_to(one.folder)])
+        ones, snapshot = _ran(ones, reads, options, show)
+    beside = [path for path in snapshot.local if path.is_relative_to(ones[0].folder)]
+    return _planned(ones, beside, folder, options, snapshot, history, show)
+
+
+def _ran(
+    ones: list[Notebook], reads: list[Read], options: Options, show: Callable[[str], None]
+) -> tuple[list[Notebook], Snapshot]:
+    """Run each in its kernel; those that have no outputs get those of this run."""
+    snapshots = []
+    after = []
+    for one, code in zip(ones, reads, strict=True):
+        show(f"Running {one.path.name} in its kernel")
+        content, seen = kernel.run(one, code, timeout=options.timeout, show=show)
+        snapshots.append(seen)
+        named = one.path.name if len(ones) > 1 else ""
+        after.append(one if one.ran else parsed(one.path, content, named))
+    return after, together(snapshots)
+
+
+def _planned(
+    ones: list[Notebook],
+    beside_them: list[Path],
+    folder: Path,
+    options: Options,
+    snapshot: Snapshot,
+    history: Sequence[str] | None,
+    show: Callable[[str], None],
+) -> Plan:
+    code = joined([examine(one, beside_them) for one in ones])
+    home = ones[0].folder
     show("Finding out which packages are used")
-    used = rooting.found(one, code, snapshot)
+    used = rooting.found(code, snapshot)
     lock, unpublished, built = _locked(used, code, snapshot, folder, options, show)
     found_data = files(
-        one.folder,
+        home,
         code.places("strings"),
         snapshot.opened,
         sources=dict(options.sources),
         large=options.large,
         leave=[
-            one.path,
             *code.local,
-            *_others(one, folder),
-            *(one.folder / name for name in snapshot.made),
+            *_others(ones[0], folder),
+            *(home / name for name in snapshot.made),
         ],
         since=snapshot.since,
     )
     data = tuple(entry for entry in found_data if not entry.result)
     show("Asking the index for hashes")
-    tree, beside, notes = _tree(one, code, snapshot, used, lock, data, folder, options, built)
+    tree, beside, notes = _tree(ones, code, snapshot, used, lock, data, folder, options, built)
     show("Looking for secrets and for what would not run elsewhere")
     found = checks.check(
-        one, code, snapshot, lock, data=found_data, unpublished=unpublished, wheels=options.wheels
+        ones, code, snapshot, lock, data=found_data, unpublished=unpublished, wheels=options.wheels
     )
-    places = [*texts(one), *_scanned(tree, one, beside)]
+    places = [place for one in ones for place in texts(one)]
+    places += _scanned(tree, ones, beside)
     found = (
-        *scan(places, values=private(one.folder), home=str(Path.home())),
+        *scan(places, values=private(home), home=str(Path.home())),
         *found,
-        *(checks.lived(one, history) if history is not None else ()),
+        *(checks.lived(ones[0], history) if history is not None else ()),
         *tree.findings(folder),
     )
-    return Plan(one, folder, options, code, snapshot, used, lock, data, found, tree, beside, notes)
+    return Plan(
+        tuple(ones), folder, options, code, snapshot, used, lock, data, found, tree, beside, notes
+    )
 
 
 def export(
-    notebook: str | Path,
+    notebook: str | Path | Sequence[str | Path],
     folder: str | Path,
     options: Options | None = None,
     *,
@@ -312,7 +373,7 @@ def write(made: Plan, show: Callable[[str], None] = _quiet) -> Report:
         claims, notes = _verified(made, stage, show)
         made = replace(made, notes=(*made.notes, *notes))
         tree, report = made.complete(claims, pinned)
-        tree.late(stage, LATE)
+        tree.late(stage, tuple(tree.files.keys() - made.tree.files.keys()))
         changes = tree.publish(stage, made.folder)
     if made.options.git:
         made, report = _commit(made, tree, report, claims, pinned)
@@ -345,7 +406,7 @@ def _commit(
     """Commit what was written; with an address, once more for the badge that names the commit."""
     paths = sorted(tree.files)
     removed = sorted(path for path in owned(made.folder) if path not in tree.files)
-    first = commit(made.folder, [*paths, *removed], f"Export of {made.name}")
+    first = commit(made.folder, [*paths, *removed], f"Export of {made.names[0]}")
     if made.options.binder and not pinned and not made.in_place:
         tree, report = made.complete(claims, first)
         with tree.staged(made.folder) as stage:
@@ -382,7 +443,7 @@ def _locked(
 
 
 def _tree(
-    one: Notebook,
+    ones: list[Notebook],
     code: Read,
     snapshot: Snapshot,
     used: tuple[Root, ...],
@@ -394,6 +455,7 @@ def _tree(
 ) -> tuple[Tree, Tree, tuple[str, ...]]:
     tree, beside = Tree(), Tree()
     notes: list[str] = []
+    one = ones[0]
     in_place = one.path.is_relative_to(folder.resolve())
     target = beside if in_place else tree
     base = Path(_name(one, folder)).parent
@@ -407,7 +469,8 @@ def _tree(
         tree.add(MANIFEST, manifest(data))
         if fetched:
             tree.add("fetch.py", FETCH)
-    target.add(_name(one, folder), serialised(cleaned(one)))
+    for each in ones:
+        target.add(_name(each, folder), serialised(cleaned(each)))
     packages = checks.packages(code, snapshot, lock)
     dask = rooting.clusters(code, snapshot)
     downloads = any(entry.source for entry in data) and fetched
@@ -451,13 +514,14 @@ def _others(one: Notebook, folder: Path) -> list[Path]:
     return found if one.path.is_relative_to(folder.resolve()) else [*found, folder]
 
 
-def _scanned(tree: Tree, one: Notebook, beside: Tree) -> list[tuple[str, str]]:
+def _scanned(tree: Tree, ones: list[Notebook], beside: Tree) -> list[tuple[str, str]]:
     """Return the texts of files that may have secrets; the notebook's are looked at by cell."""
     both = [*tree.texts(), *beside.texts()]
+    names = {one.path.name for one in ones}
     return [
         (path, text)
         for path, text in both
-        if not path.startswith(UNREAD) and Path(path).name != one.path.name
+        if not path.startswith(UNREAD) and Path(path).name not in names
     ]
 
 

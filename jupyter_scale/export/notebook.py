@@ -16,7 +16,17 @@ from typing import Any
 from jupyter_scale.export.finding import ExportError, needed
 from jupyter_scale.export.source import Said, read_cell, read_module
 
-__all__ = ["Cell", "Notebook", "Read", "cleaned", "examine", "modules", "read", "serialised"]
+__all__ = [
+    "Cell",
+    "Notebook",
+    "Read",
+    "cleaned",
+    "examine",
+    "modules",
+    "read",
+    "serialised",
+    "together",
+]
 
 KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
 """The kernelspec that repo2docker's image has, whatever it was called here."""
@@ -39,6 +49,8 @@ class Cell:
     tags : tuple of str
     outputs : tuple of dict
         As in the file.
+    notebook : str
+        Its name, where there are several.
     """
 
     number: int
@@ -46,11 +58,12 @@ class Cell:
     count: int | None = None
     tags: tuple[str, ...] = ()
     outputs: tuple[Mapping[str, Any], ...] = ()
+    notebook: str = ""
 
     @property
     def where(self) -> str:
         """What findings call it."""
-        return f"cell {self.number}"
+        return f"{self.notebook} cell {self.number}".lstrip()
 
     @property
     def empty(self) -> bool:
@@ -112,10 +125,13 @@ class Read:
         Of each place.
     local : tuple of Path
         Files of the modules beside the notebook that it imports.
+    mimetypes : frozenset of str
+        Kinds of its outputs.
     """
 
     said: tuple[tuple[str, Said], ...]
     local: tuple[Path, ...] = ()
+    mimetypes: frozenset[str] = frozenset()
 
     def places(self, kind: str) -> dict[str, tuple[str, ...]]:
         """Return what there is of a kind (an attribute of `Said`), and where."""
@@ -150,8 +166,8 @@ def read(path: Path) -> Notebook:
     return parsed(path, content)
 
 
-def parsed(path: Path, content: Mapping[str, Any]) -> Notebook:
-    """Return the notebook of a content that was read already."""
+def parsed(path: Path, content: Mapping[str, Any], name: str = "") -> Notebook:
+    """Return the notebook of a content that was read already; places begin with the name."""
     code = [cell for cell in content["cells"] if cell["cell_type"] == "code"]
     cells = tuple(
         Cell(
@@ -160,6 +176,7 @@ def parsed(path: Path, content: Mapping[str, Any]) -> Notebook:
             cell.get("execution_count"),
             tuple(cell["metadata"].get("tags", ())),
             tuple(cell.get("outputs", ())),
+            name,
         )
         for number, cell in enumerate(code, 1)
     )
@@ -190,7 +207,15 @@ def examine(notebook: Notebook, more: Sequence[Path] = ()) -> Read:
         one = read_module(file.read_text(encoding="utf-8", errors="replace"), relative.parts[:-1])
         said.append((relative.as_posix(), one))
         waiting += modules(notebook.folder, one.imports)
-    return Read(tuple(said), tuple(sorted(local)))
+    return Read(tuple(said), tuple(sorted(local)), notebook.mimetypes)
+
+
+def together(reads: Sequence[Read]) -> Read:
+    """Return what several notebooks ask for."""
+    said = dict(pair for read in reads for pair in read.said)
+    local = {path for read in reads for path in read.local}
+    kinds = frozenset(kind for read in reads for kind in read.mimetypes)
+    return Read(tuple(said.items()), tuple(sorted(local)), kinds)
 
 
 def modules(folder: Path, names: Sequence[str] | frozenset[str] | set[str]) -> Iterator[Path]:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from packaging.utils import canonicalize_name
 
 from jupyter_scale.export.closure import closure
-from jupyter_scale.export.notebook import Notebook, Read
+from jupyter_scale.export.notebook import Read
 from jupyter_scale.export.snapshot import Snapshot
 
 __all__ = ["BASE", "Root", "clusters", "found"]
@@ -60,8 +60,8 @@ class Root:
     reasons: tuple[str, ...]
 
 
-def found(notebook: Notebook, read: Read, snapshot: Snapshot) -> tuple[Root, ...]:
-    """Return the distributions that a notebook uses, by name."""
+def found(read: Read, snapshot: Snapshot) -> tuple[Root, ...]:
+    """Return the distributions that a notebook uses, or several, by name."""
     reasons: dict[str, list[str]] = {}
 
     def add(name: str, reason: str) -> None:
@@ -73,7 +73,7 @@ def found(notebook: Notebook, read: Read, snapshot: Snapshot) -> tuple[Root, ...
     for program, places in read.places("programs").items():
         if owner := snapshot.programs[program].distribution if program in snapshot.programs else "":
             add(owner, f"its program {program} is called in {', '.join(places)}")
-    for kind in notebook.mimetypes & SHOWS.keys():
+    for kind in read.mimetypes & SHOWS.keys():
         for name in SHOWS[kind]:
             add(name, f"shows outputs of the notebook ({kind.rpartition('/')[2]})")
     if clusters(read, snapshot):

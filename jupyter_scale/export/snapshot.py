@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ __all__ = [
     "Snapshot",
     "expression",
     "take",
+    "together",
 ]
 
 SOURCE = object()
@@ -262,6 +263,29 @@ def take(
     """
     seen = probe.probe(str(folder), list(imports), list(programs))
     return Snapshot.of(seen, probe.on_workers(text(), client))
+
+
+def together(snapshots: Sequence[Snapshot]) -> Snapshot:
+    """Return the snapshot of several kernels of one environment."""
+    first, *others = snapshots
+    for one in others:
+        first = replace(
+            first,
+            distributions={**one.distributions, **first.distributions},
+            loaded={**one.loaded, **first.loaded},
+            local=tuple(sorted({*first.local, *one.local})),
+            elsewhere={**first.elsewhere, **one.elsewhere},
+            imports={**first.imports, **one.imports},
+            programs={**first.programs, **one.programs},
+            libraries=tuple(sorted({*first.libraries, *one.libraries})),
+            opened=tuple(sorted({*first.opened, *one.opened} - {*first.made, *one.made})),
+            made=tuple(sorted({*first.made, *one.made})),
+            since=min(first.since, one.since),
+            workers=max(first.workers, one.workers),
+            on_workers={**first.on_workers, **one.on_workers},
+            differing={**first.differing, **one.differing},
+        )
+    return first
 
 
 def expression(call: str, *arguments: Any) -> str:

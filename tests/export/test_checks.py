@@ -25,7 +25,7 @@ def found(
 ) -> dict[str, str]:
     one, code = read(folder, *(sources or ("1",)))
     lock = more.pop("lock", EMPTY)
-    said = checks.check(one, code, there or snapshot(), lock, **more)
+    said = checks.check([one], code, there or snapshot(), lock, **more)
     return {finding.id: finding.level for finding in said}
 
 
@@ -59,10 +59,12 @@ def test_what_the_source_says(tmp_path: Path, source: str, expected: dict[str, s
 
 def test_cells_that_ran_in_another_order_or_not_at_all(tmp_path: Path) -> None:
     one = notebook(tmp_path, "1", "2", "3", "", counts=[2, 1, None, None])
-    said = checks.check(one, examine(one), snapshot(), EMPTY)
+    said = checks.check([one], examine(one), snapshot(), EMPTY)
     assert [finding.id for finding in said] == ["out-of-order:cell-2", "unrun:cell-3"]
     never = notebook(tmp_path, "1", counts=[None])
-    assert [one.id for one in checks.check(never, examine(never), snapshot(), EMPTY)] == ["unrun"]
+    assert [one.id for one in checks.check([never], examine(never), snapshot(), EMPTY)] == [
+        "unrun:nb.ipynb"
+    ]
 
 
 def test_a_cell_that_failed(tmp_path: Path) -> None:
@@ -72,7 +74,7 @@ def test_a_cell_that_failed(tmp_path: Path) -> None:
         cell["outputs"] = [new_output("error", ename="E", evalue="", traceback=[])]
     cells[1]["metadata"] = {"tags": ["raises-exception"]}
     one = parsed(one.path, {**one.content, "cells": cells})
-    said = checks.check(one, examine(one), snapshot(), EMPTY)
+    said = checks.check([one], examine(one), snapshot(), EMPTY)
     assert [finding.id for finding in said] == ["error:cell-1"]
 
 
@@ -171,7 +173,7 @@ def test_programs_become_debian_packages(tmp_path: Path) -> None:
     there = snapshot(programs=programs)
     lock = Lock("3.11.7", (Pin("pydot", "1", "pydot==1"),))
     assert checks.packages(code, there, lock) == ("graphviz", "jq")
-    said = {finding.id: finding.level for finding in checks.check(one, code, there, EMPTY)}
+    said = {finding.id: finding.level for finding in checks.check([one], code, there, EMPTY)}
     assert said == {"apt:mine": "blocker", "program:dot": "warning", "program:jq": "warning"}
 
 

@@ -130,6 +130,24 @@ def test_optional_parts_are_beside_the_rest(tmp_path: Path) -> None:
     assert len(again.changes) == len(report.changes)
 
 
+def test_a_course_is_one_folder_of_several_notebooks(tmp_path: Path) -> None:
+    folder = tmp_path / "project"
+    first = written(folder, "import click", name="1 first.ipynb")
+    second = written(folder, "import yaml", "1 / 1", name="2 second.ipynb")
+    out = tmp_path / "my course"
+    options = Options(verify=False, yes=True, binder="https://github.com/a/b", thebe=True)
+    report = export([first, second], out, options)
+    assert report.notebooks == ("1 first.ipynb", "2 second.ipynb")
+    assert {"1 first.ipynb", "2 second.ipynb", "index.html", "1-first.html"} <= contents(out)
+    roots = {root.name: root.reasons for root in report.roots}
+    assert roots["click"] == ("imported in 1 first.ipynb cell 1",)
+    assert roots["pyyaml"] == ("imported in 2 second.ipynb cell 1",)
+    assert "my course" in (out / "index.html").read_text()
+    elsewhere = written(tmp_path / "other", "1")
+    with pytest.raises(ExportError, match="in one folder"):
+        plan([first, elsewhere], out)
+
+
 def test_a_blocker_leaves_nothing_behind(tmp_path: Path) -> None:
     secret = "AKIA" + "IOSFODNN7EXAMPL1"
     path = written(tmp_path / "project", f"key = '{secret}'", "%pip --version")

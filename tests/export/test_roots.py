@@ -13,8 +13,8 @@ from jupyter_scale.export.notebook import examine, parsed
 
 
 def test_an_import_is_a_root_with_its_places(tmp_path: Path) -> None:
-    one, code = read(tmp_path, "import pandas as pd", "import pandas.io")
-    found = roots.found(one, code, snapshot(imports={"pandas": "pandas", "pandas.io": "pandas"}))
+    _, code = read(tmp_path, "import pandas as pd", "import pandas.io")
+    found = roots.found(code, snapshot(imports={"pandas": "pandas", "pandas.io": "pandas"}))
     assert [(root.name, root.reasons) for root in found] == [
         ("pandas", ("imported in cell 1, cell 2",))
     ]
@@ -22,8 +22,8 @@ def test_an_import_is_a_root_with_its_places(tmp_path: Path) -> None:
 
 def test_a_lazy_engine_is_a_root_and_what_another_requires_is_none(tmp_path: Path) -> None:
     loaded = {name: (name,) for name in ("pandas", "numpy", "pyarrow", "tornado", "psutil")}
-    one, code = read(tmp_path, "import pandas")
-    found = roots.found(one, code, snapshot(imports={"pandas": "pandas"}, loaded=loaded))
+    _, code = read(tmp_path, "import pandas")
+    found = roots.found(code, snapshot(imports={"pandas": "pandas"}, loaded=loaded))
     assert {root.name: root.reasons[0] for root in found} == {
         "pandas": "imported in cell 1",
         "pyarrow": "loaded, and required by no other: pyarrow",
@@ -31,13 +31,13 @@ def test_a_lazy_engine_is_a_root_and_what_another_requires_is_none(tmp_path: Pat
 
 
 def test_what_only_workers_have_loaded_is_a_root(tmp_path: Path) -> None:
-    one, code = read(tmp_path, "from dask.distributed import Client")
+    _, code = read(tmp_path, "from dask.distributed import Client")
     there = snapshot(
         imports={"dask.distributed": "dask"},
         loaded={"dask": ("dask",), "distributed": ("distributed",)},
         on_workers={"distributed": ("distributed",), "pyarrow": ("pyarrow",)},
     )
-    found = {root.name: root.reasons[0] for root in roots.found(one, code, there)}
+    found = {root.name: root.reasons[0] for root in roots.found(code, there)}
     assert found["distributed"] == "imported in cell 1"
     assert found["pyarrow"] == "loaded only on workers: pyarrow"
     assert "jupyter-server-proxy" in found, "shows the dashboard"
@@ -52,16 +52,16 @@ def test_a_program_of_a_package_and_a_widget_are_reasons(tmp_path: Path) -> None
     from jupyter_scale.export.snapshot import Program
 
     there = snapshot(programs={"black": Program("/env/bin/black", "black")})
-    found = {root.name: root.reasons[0] for root in roots.found(one, examine(one), there)}
+    found = {root.name: root.reasons[0] for root in roots.found(examine(one), there)}
     assert found["black"] == "its program black is called in cell 1"
     assert {"ipywidgets", "jupyterlab-widgets"} <= found.keys()
 
 
 def test_of_a_circle_one_is_kept(tmp_path: Path) -> None:
-    one, code = read(tmp_path, "1")
+    _, code = read(tmp_path, "1")
     circle = distributions({"a": ("1", "b"), "b": ("1", "a"), "ipykernel": ("7",)})
     there = snapshot(distributions=circle, loaded={"a": ("a",), "b": ("b",)})
-    assert [root.name for root in roots.found(one, code, there)] == ["b"]
+    assert [root.name for root in roots.found(code, there)] == ["b"]
 
 
 def test_a_closure_follows_markers_and_asked_extras() -> None:
