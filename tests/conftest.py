@@ -143,7 +143,9 @@ def new_kernel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[]
         homes.append(home)
         manager = KernelManager()
         folders = dict.fromkeys(("IPYTHONDIR", "JUPYTER_RUNTIME_DIR", "JUPYTER_DATA_DIR"), home)
-        manager.start_kernel(env={**os.environ, **folders})
+        # the tests of a module share kernels, and run the same search again and again
+        off = {"DASK_JUPYTER_SCALE__RECORD": "False"}
+        manager.start_kernel(env={**os.environ, **folders, **off})
         client = manager.client()
         client.start_channels()
         kernels.append(Kernel(manager, client))
