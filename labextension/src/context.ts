@@ -5,6 +5,7 @@ import type { Clusters } from './clusters';
 import type { Dashboards } from './dashboards';
 import type { Forms } from './form';
 import type { Notebooks } from './notebooks';
+import type { Runs } from './runs';
 import type { Searches } from './searches';
 import type { Views } from './views';
 
@@ -15,6 +16,7 @@ export interface IContext {
   readonly dashboards: Dashboards;
   readonly forms: Forms;
   readonly notebooks: Notebooks;
+  readonly runs: Runs;
   readonly searches: Searches;
   readonly trans: TranslationBundle;
   /** Nothing where there is no place beside a notebook. */

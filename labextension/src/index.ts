@@ -23,6 +23,7 @@ import { goTo, insertMagic, kernelOf, Notebooks, run } from './notebooks';
 import { Outputs } from './outputs';
 import { Panel } from './panel';
 import { Requests } from './requests';
+import { Runs } from './runs';
 import { Searches } from './searches';
 import { IScale } from './tokens';
 import { Views } from './views';
@@ -75,6 +76,7 @@ function activate(
     dashboards: new Dashboards(app, shell),
     forms: new Forms(),
     notebooks,
+    runs: new Runs(requests, searches),
     searches,
     trans,
     views: shell && new Views(shell, searches, rendermime),

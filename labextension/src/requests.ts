@@ -6,6 +6,7 @@ import type {
   IAdapt,
   ICluster,
   IProfiles,
+  IRun,
   ISearch,
   IShown
 } from './states';
@@ -73,6 +74,15 @@ export class Requests {
 
   forget(id: string): Promise<void> {
     return this._ask('DELETE', ['searches', id]);
+  }
+
+  async runs(): Promise<IRun[]> {
+    return (await this._get<{ runs: IRun[] }>('runs')).runs;
+  }
+
+  /** All that is on record of a run, or what differs between two, as HTML. */
+  async page(...runs: readonly string[]): Promise<string> {
+    return (await this._get<{ html: string }>('runs', ...runs)).html;
   }
 
   async choice(kernel: string): Promise<string> {

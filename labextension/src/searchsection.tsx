@@ -3,6 +3,7 @@ import * as React from 'react';
 import type { IContext } from './context';
 import { useAction, useSignals } from './hooks';
 import { Answer, Bar, Button, Hint } from './parts';
+import { openRun } from './runsection';
 import { type Action, alive, type ISearch } from './states';
 import { MAGIC, place, score, status, time } from './words';
 
@@ -147,6 +148,15 @@ function Search({ context, search }: ICard): JSX.Element {
             onClick={() => context.views?.open(search)}
           >
             {trans.__('Open')}
+          </Button>
+        )}
+        {!live && search.run && context.views && (
+          <Button
+            disabled={busy}
+            label={trans.__('Record of %1, run %2', search.name, search.run)}
+            onClick={() => act(() => openRun(context, search.run))}
+          >
+            {trans.__('Record')}
           </Button>
         )}
         {!live && (

@@ -59,17 +59,19 @@ export interface ICluster {
   readonly differs: readonly string[];
 }
 
+export type Status =
+  | 'running'
+  | 'paused'
+  | 'refitting'
+  | 'done'
+  | 'failed'
+  | 'interrupted'
+  | 'stopped';
+
 export interface ISearch {
   readonly id: string;
   readonly name: string;
-  readonly status:
-    | 'running'
-    | 'paused'
-    | 'refitting'
-    | 'done'
-    | 'failed'
-    | 'interrupted'
-    | 'stopped';
+  readonly status: Status;
   /** The path of its notebook, or nothing. */
   readonly notebook: string;
   readonly kernel: string;
@@ -89,6 +91,22 @@ export interface ISearch {
   readonly seconds_left: number | null;
   readonly best: { readonly score: number; readonly parameters: string } | null;
   readonly failures: readonly string[];
+  /** Its id on record, or nothing. */
+  readonly run: string;
+}
+
+/** A search on record, whoever ran it. */
+export interface IRun {
+  readonly id: string;
+  readonly name: string;
+  /** Lost is one whose kernel ended before it did. */
+  readonly status: Status | 'lost';
+  readonly started: number;
+  /** The best score. */
+  readonly best: number | null;
+  /** The name of its notebook, or nothing. */
+  readonly notebook: string;
+  readonly tags: readonly string[];
 }
 
 /** What a search's cell shows now. */

@@ -9,9 +9,10 @@ import type { Searches } from './searches';
 import type { ISearch } from './states';
 
 const PREFIX = 'jupyter-scale-search-';
+const PAGE = 'jupyter-scale-page-';
 const HTML = 'text/html';
 
-/** What the cells of searches show, in tabs of their own. */
+/** What the cells of searches show, and what is on record, in tabs of their own. */
 export class Views {
   constructor(
     private readonly _shell: ILabShell,
@@ -22,17 +23,55 @@ export class Views {
   /** Open a search beside what is in front, or go there if it is open. */
   open(search: ISearch): void {
     const id = `${PREFIX}${search.id}`;
-    if (![...this._shell.widgets('main')].some(widget => widget.id === id)) {
+    if (!this._find(id)) {
       const content = new View(search.id, this._searches, this._rendermime);
-      const widget = new MainAreaWidget({ content });
-      widget.id = id;
-      widget.title.label = search.name;
-      widget.title.icon = scaleIcon;
-      widget.title.closable = true;
-      this._shell.add(widget, 'main', { mode: 'split-right' });
+      this._add(id, search.name, content);
     }
     this._shell.activateById(id);
   }
+
+  /** Open what does not change by itself, or show it anew where it is open. */
+  async page(name: string, title: string, html: string): Promise<void> {
+    const id = `${PAGE}${name}`;
+    const content = this._find(id)?.content ?? new Panel();
+    content.addClass('jps-View');
+    await render(content, html, this._rendermime);
+    if (!this._find(id)) {
+      this._add(id, title, content);
+    }
+    this._shell.activateById(id);
+  }
+
+  private _find(id: string): MainAreaWidget<Panel> | undefined {
+    const found = [...this._shell.widgets('main')].find(one => one.id === id);
+    return found as MainAreaWidget<Panel> | undefined; // the ids are ours
+  }
+
+  private _add(id: string, title: string, content: Panel): void {
+    const widget = new MainAreaWidget({ content });
+    widget.id = id;
+    widget.title.label = title;
+    widget.title.icon = scaleIcon;
+    widget.title.closable = true;
+    this._shell.add(widget, 'main', { mode: 'split-right' });
+  }
+}
+
+/** Show this in the place of what was there. */
+async function render(
+  panel: Panel,
+  html: string,
+  rendermime: IRenderMimeRegistry
+): Promise<void> {
+  // made and escaped by the server
+  const model = new MimeModel({ data: { [HTML]: html }, trusted: true });
+  const renderer = rendermime.createRenderer(HTML);
+  await renderer.renderModel(model);
+  const before = [...panel.widgets];
+  const { scrollTop } = panel.node;
+  panel.addWidget(renderer);
+  before.forEach(widget => widget.dispose());
+  panel.node.scrollTop = scrollTop;
 }
 
 /**
@@ -77,17 +116,7 @@ class View extends Panel {
       return; // the server is gone, or has forgotten it: its return is a change
     }
     this._shown = found.search.updated;
-    const model = new MimeModel({
-      data: { [HTML]: found.html },
-      trusted: true
-    });
-    const renderer = this._rendermime.createRenderer(HTML);
-    await renderer.renderModel(model);
-    const before = [...this.widgets];
-    const { scrollTop } = this.node;
-    this.addWidget(renderer);
-    before.forEach(widget => widget.dispose());
-    this.node.scrollTop = scrollTop;
+    await render(this, found.html, this._rendermime);
   }
 
   private _busy = false;

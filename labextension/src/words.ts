@@ -1,6 +1,6 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
 
-import { alive, type ICluster, type ISearch } from './states';
+import { alive, type ICluster, type IRun, type ISearch } from './states';
 
 /** In translated text it is an argument: a doubled % there becomes one. */
 export const MAGIC = '%%scale';
@@ -49,8 +49,19 @@ export function place(search: ISearch): string {
   return search.cluster_id || search.cluster;
 }
 
+/** A moment, in the words of this place. */
+export function moment(seconds: number): string {
+  return new Date(seconds * 1000).toLocaleString(undefined, {
+    dateStyle: 'medium',
+    timeStyle: 'short'
+  });
+}
+
 /** What a search's status means. */
-export function status(search: ISearch, trans: TranslationBundle): string {
+export function status(
+  search: Pick<IRun, 'status'>,
+  trans: TranslationBundle
+): string {
   switch (search.status) {
     case 'running':
       return trans.__('running');
@@ -66,6 +77,8 @@ export function status(search: ISearch, trans: TranslationBundle): string {
       return trans.__('interrupted');
     case 'stopped':
       return trans.__('stopped');
+    case 'lost':
+      return trans.__('lost');
   }
 }
 

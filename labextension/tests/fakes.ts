@@ -7,7 +7,7 @@ import type { IParameter } from '../src/form';
 import type { IKernel } from '../src/kernel';
 import type { ICell, INote, IOutput } from '../src/outputs';
 import { noted } from '../src/outputs';
-import type { IChange, ICluster, ISearch } from '../src/states';
+import type { IChange, ICluster, IRun, ISearch } from '../src/states';
 
 /** Events that a test emits itself. */
 export class FakeFeed implements IFeed {
@@ -88,6 +88,20 @@ export function search(id: string, more: Partial<ISearch> = {}): ISearch {
     seconds_left: null,
     best: null,
     failures: [],
+    run: '',
+    ...more
+  };
+}
+
+export function recorded(id: string, more: Partial<IRun> = {}): IRun {
+  return {
+    id,
+    name: 'GridSearchCV(Pipeline)',
+    status: 'done',
+    started: 0,
+    best: 0.5,
+    notebook: 'a.ipynb',
+    tags: [],
     ...more
   };
 }

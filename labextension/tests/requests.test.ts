@@ -36,7 +36,7 @@ function json(body: object, status = 200): Response {
 
 test('paths, methods and bodies are those of the contract', async () => {
   const { requests, sent } = server(() =>
-    json({ words: 'so it is', cluster: 'c', clusters: [], searches: [] })
+    json({ words: 'so it is', cluster: 'c', runs: [], html: '<p>' })
   );
   await requests.start('local', { workers: 3 }, 'a.ipynb');
   await requests.start('local', null, '');
@@ -46,6 +46,8 @@ test('paths, methods and bodies are those of the contract', async () => {
   );
   await requests.choose('k', 'c');
   await requests.act('a/b', 'stop');
+  assert.deepEqual(await requests.runs(), []);
+  assert.equal(await requests.page('a', 'b'), '<p>');
   const url = 'http://server/base/jupyter-scale';
   assert.deepEqual(sent, [
     {
@@ -60,7 +62,9 @@ test('paths, methods and bodies are those of the contract', async () => {
       body: { adapt: { minimum: 0, maximum: 2 } }
     },
     { url: `${url}/choices/k`, method: 'PUT', body: { cluster: 'c' } },
-    { url: `${url}/searches/a%2Fb`, method: 'POST', body: { action: 'stop' } }
+    { url: `${url}/searches/a%2Fb`, method: 'POST', body: { action: 'stop' } },
+    { url: `${url}/runs`, method: 'GET', body: null },
+    { url: `${url}/runs/a/b`, method: 'GET', body: null }
   ]);
 });
 
