@@ -4,6 +4,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 FIRST := notebooks/01-merged-grid-search.ipynb
+TOUR := notebooks/02-watch-it-live.ipynb# uses all that any of them uses
 # A stamp is newer than what it was installed from, so a second run installs nothing.
 LAB := .venv/.installed-lab
 DEV := .venv/.installed-dev
@@ -14,7 +15,7 @@ SHOWN := .venv/share/jupyter/labextensions/jupyter-scale
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help demo lab watch test test-matrix check format bench lock clean
+.PHONY: help demo lab watch test test-matrix check format bench binder lock clean
 
 help: ## list these commands
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-17s %s\n", $$1, $$2}'
@@ -50,6 +51,10 @@ format: $(DEV) ## put the code into the project's format
 
 bench: $(DEV) ## measure all that is claimed, side by side, into benchmarks/RESULTS.md
 	@$(BIN)/python benchmarks/run.py $(ARGS)
+
+binder: $(DEV) ## make binder/ anew: what repo2docker and Binder read of this repository
+	@rm -rf binder provenance
+	@$(BIN)/jupyter scale export $(TOUR) . --yes --no-verify $(ARGS)
 
 lock: $(DEV) ## choose new pinned versions for constraints.txt
 	@$(BIN)/python -m uv pip compile --quiet --upgrade --universal --all-extras \
