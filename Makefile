@@ -15,7 +15,7 @@ SHOWN := .venv/share/jupyter/labextensions/jupyter-scale
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help demo lab watch test test-matrix check format bench binder lock clean
+.PHONY: help demo lab watch test test-image test-matrix check format bench binder lock clean
 
 help: ## list these commands
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-17s %s\n", $$1, $$2}'
@@ -37,6 +37,9 @@ test: $(DEV) ## run all tests
 
 test-matrix: $(DEV) ## run the search's tests on the oldest and the newest versions that serve
 	@$(BIN)/python tests/matrix.py $(ARGS)
+
+test-image: $(DEV) ## build an exported folder's image without docker and run it (by hand, as root)
+	@PYTHONPATH=tests/export $(BIN)/python tests/export/real_image.py $(ARGS)
 
 check: $(DEV) ## lint, format and types
 	@$(BIN)/ruff check .

@@ -108,7 +108,16 @@ def executed(maker: Engine, tag: str, name: str) -> Any:
     """
     with _started(maker, tag) as command:
         text = _done([*command, *EXECUTE, name], PATIENCE)
-    return needed("nbformat").reads(text, as_version=4)
+    return needed("nbformat").reads(_json(text), as_version=4)
+
+
+def _json(text: str) -> str:
+    """Return a notebook's JSON, without what the scripts of an image's start have said before."""
+    lines = text.splitlines()
+    begin = next((index for index, line in enumerate(lines) if line.startswith("{")), None)
+    if begin is None:
+        raise RuntimeError("\n".join(["no notebook came out of the image:", *lines[-SAID:]]))
+    return "\n".join(lines[begin:])
 
 
 @contextmanager
