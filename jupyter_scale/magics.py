@@ -170,7 +170,8 @@ class Magics:
                 if not arguments.plan:
                     client = client or _started()
                     _prepare(client, force=arguments.force)
-        self._cells.enter(arguments, client)
+        with _one_line():
+            self._cells.enter(arguments, client)
 
     def _pick(self) -> None:
         """Use the cluster that was picked in the side panel since the last time."""

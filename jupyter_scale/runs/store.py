@@ -536,15 +536,22 @@ def where() -> Path | None:
 
     The setting ``jupyter-scale.record`` of Dask's configuration is true, false, ``beside`` (in the
     notebook's folder) or a path.
+
+    Raises
+    ------
+    RecordError
+        When it is none of these.
     """
-    setting = dask.config.get(SETTING, True)
-    if setting is True:
+    setting = dask.config.get(SETTING, None)
+    if setting is None or setting is True:
         return default()
-    if setting in (False, None):
+    if setting is False:
         return None
+    if not isinstance(setting, str) or not setting:
+        raise RecordError(f"{SETTING}: {setting!r}: write true, false, beside or a path")
     if setting == "beside":
         return Path.cwd() / ".jupyter-scale" / "runs.sqlite"
-    return Path(str(setting)).expanduser().absolute()
+    return Path(setting).expanduser().absolute()
 
 
 def opened() -> Store:

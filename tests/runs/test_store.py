@@ -12,6 +12,7 @@ from pathlib import Path
 import dask
 import pytest
 
+from jupyter_scale.clusters import profiles
 from jupyter_scale.clusters.connection import Process
 from jupyter_scale.runs import RecordError, Run, Store, where
 from jupyter_scale.runs import store as module
@@ -224,3 +225,9 @@ def test_where_it_is_is_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     ):
         with dask.config.set({"jupyter-scale.record": setting}):
             assert where() == path
+            assert "local" in profiles(), "the setting is one of ours"
+    with (
+        dask.config.set({"jupyter-scale.record": 3}),
+        pytest.raises(RecordError, match=r"jupyter-scale.record: 3: write true, false, beside or"),
+    ):
+        where()
