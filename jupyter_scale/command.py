@@ -130,6 +130,7 @@ examples:
   %scale runs                    the latest
   %scale runs --tag paper --since 2026-11-01
   %scale runs --json
+  %scale runs --tag paper -o paper.parquet
 """
 _RUN_EPILOG = """\
 A run is named by its id, by the beginning of that, or by the word last.
@@ -442,6 +443,13 @@ def _build_runs() -> dict[str, _Parser]:
     runs.add_argument("--until", type=_day, metavar="DATE", help="before this day")
     runs.add_argument("--all", action="store_true", help="all of them; default: the latest 20")
     runs.add_argument("--json", action="store_true", help="as JSON, with everything")
+    runs.add_argument(
+        "-o",
+        "--output",
+        dest="file",
+        metavar="FILE",
+        help="write their cells, with scores and times, to a .parquet or .csv file",
+    )
     texts = {
         "show": "Show all about a run: its cell, data, environment, best candidate.",
         "resume": "Run the cell of a run again, here; fit what it has not finished. What its cell\n"

@@ -75,6 +75,9 @@ def _runs(arguments: Arguments) -> Any:
         )
     if arguments.json:
         return runs.as_json(listed)
+    if arguments.file is not None:
+        runs.save(arguments.file, [run.id for run in listed])
+        return f"Wrote the cells of {len(listed):,} runs to {arguments.file}."
     shown = listed if arguments.all else listed[:SHOWN]
     return runs.Table(shown, len(listed) - len(shown))
 

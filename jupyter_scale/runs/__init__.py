@@ -1,10 +1,11 @@
 """Every search on record: what was run, where, on what, and what came out."""
 
 from jupyter_scale.runs.compare import Comparison, compare, first_difference
-from jupyter_scale.runs.frames import cells, runs
+from jupyter_scale.runs.frames import cells, runs, save
 from jupyter_scale.runs.listing import Page, Table, as_json
 from jupyter_scale.runs.record import Origin, Record
 from jupyter_scale.runs.store import RecordError, Run, Store, opened, where
+from jupyter_scale.runs.studies import study
 
 __all__ = [
     "Comparison",
@@ -21,5 +22,7 @@ __all__ = [
     "first_difference",
     "opened",
     "runs",
+    "save",
+    "study",
     "where",
 ]

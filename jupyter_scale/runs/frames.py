@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jupyter_scale.runs.store import Run, opened
+from jupyter_scale.runs.store import RecordError, Run, opened
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["cells", "runs"]
+__all__ = ["cells", "runs", "save"]
 
 _SECONDS = ("started", "updated")
 
@@ -73,6 +74,46 @@ def cells(name: str = "last") -> pd.DataFrame:
             for cell in store.cells(run)
         ]
     return pd.DataFrame(rows)
+
+
+def save(path: str | Path, names: Sequence[str] = ()) -> None:
+    """Write the cells of runs to a file, a row each, with the run that they are of.
+
+    Parameters
+    ----------
+    path : path
+        Ends in ``.parquet`` or ``.csv``.
+    names : sequence of str
+        Of the runs; by default all of them.
+
+    Raises
+    ------
+    RecordError
+        When the file has another ending, or there is no such run.
+    """
+    import pandas as pd
+
+    target = Path(path)
+    if target.suffix not in (".parquet", ".csv"):
+        raise RecordError(f"{target.name}: write a name that ends in .parquet or .csv")
+    with opened() as store:
+        found = [store.find(name) for name in names] if names else store.runs()
+    tables = [
+        cells(run.id).assign(
+            run=run.id, search=run.name, started=pd.Timestamp(run.started, unit="s")
+        )
+        for run in found
+    ]
+    table = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
+    part = target.with_name(f".{target.name}.part")
+    try:
+        if target.suffix == ".csv":
+            table.to_csv(part, index=False)
+        else:
+            table.to_parquet(part, index=False)
+        part.replace(target)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def _scores(result: Mapping[str, Any]) -> dict[str, Any]:
