@@ -289,9 +289,7 @@ class Plan(Counted):
         return table_html(self.headline, self.steps, self.notes)
 
 
-def note_lines(
-    unshared: dict[str, int], unseeded: dict[str, int], known: int = 0
-) -> Iterator[str]:
+def note_lines(unshared: dict[str, int], unseeded: dict[str, int], known: int = 0) -> Iterator[str]:
     """Yield a sentence on what is known, and per reason why something is not shared or seeded."""
     if known:
         yield f"{known:,} cells are on record, and are not fitted again (--fresh does)"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import dask.array as da
@@ -55,6 +57,24 @@ def test_different_data_differ() -> None:
 @pytest.mark.parametrize("make", DIFFERENT)
 def test_equal_data_are_equal(make: Callable[[], Any]) -> None:
     assert fingerprint(make()) == fingerprint(make())
+
+
+def test_a_mapped_file_is_not_read(tmp_path: Path) -> None:
+    for name in ("a.npy", "b.npy"):
+        np.save(tmp_path / name, ROWS)
+
+    def opened(name: str) -> Any:
+        return np.load(tmp_path / name, mmap_mode="r")
+
+    before = fingerprint(opened("a.npy"))
+    assert fingerprint(opened("a.npy")) == before
+    assert fingerprint(opened("b.npy")) != before
+    parts = [opened("a.npy")[:2], opened("a.npy")[1:3], opened("a.npy")[::2], opened("a.npy")]
+    assert len({fingerprint(part) for part in parts}) == 4
+    assert fingerprint(opened("a.npy")[1:3]) == fingerprint(parts[1])
+    np.save(tmp_path / "a.npy", ROWS + 1)
+    os.utime(tmp_path / "a.npy", (1, 1))
+    assert fingerprint(opened("a.npy")) != before
 
 
 def test_memory_in_pieces_is_read_as_it_is() -> None:
