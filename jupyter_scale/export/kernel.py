@@ -9,8 +9,12 @@ from __future__ import annotations
 import ast
 import asyncio
 import copy
+import inspect
 import json
+import signal
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -53,8 +57,16 @@ def run(
     ------
     ExportError
         When there is no such kernel, or a cell fails; it quotes the cell.
+    KeyboardInterrupt
+        After an interrupt; the kernel has ended.
     """
-    return asyncio.run(_run(notebook, read, timeout, show))
+    work = _run(notebook, read, timeout, show)
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(work)
+    with ThreadPoolExecutor(1) as pool:  # in a notebook, where a loop runs already
+        return pool.submit(asyncio.run, work).result()
 
 
 async def _run(
@@ -92,30 +104,40 @@ async def _run(
     )
     try:
         async with client.async_setup_kernel():
+            asked.take_signals(client.km)
             for index, cell in enumerate(client.nb.cells):
                 if cell.cell_type == "code" and not _exports(cell.source):
                     await client.async_execute_cell(cell, index)
-            show("Asking the kernel what it has")
-            seen = await asked.json(
-                client.kc,
-                expression(
-                    "probe",
-                    str(notebook.folder),
-                    list(read.places("imports")),
-                    list(read.places("programs")),
-                ),
-            )
-            await asked.look(client.kc)
+                if asked.interrupted:
+                    break
+            if not asked.interrupted:
+                show("Asking the kernel what it has")
+                seen = await asked.json(
+                    client.kc,
+                    expression(
+                        "probe",
+                        str(notebook.folder),
+                        list(read.places("imports")),
+                        list(read.places("programs")),
+                    ),
+                )
+                await asked.look(client.kc)
     except kernels.NoSuchKernel as error:
         raise ExportError(
             f"There is no kernel {error.name!r} here: jupyter kernelspec list shows those here."
         ) from None
-    except nbclient.exceptions.CellExecutionError as error:
-        raise ExportError(f"{notebook.path.name} fails at {error.ename}: {error.evalue}") from None
     except nbclient.exceptions.CellTimeoutError as error:
         raise ExportError(f"{notebook.path.name}: {str(error).partition(chr(10))[0]}") from None
-    except nbclient.exceptions.DeadKernelError:
+    except nbclient.exceptions.CellExecutionError as error:
+        if asked.interrupted:
+            raise KeyboardInterrupt from None
+        raise ExportError(f"{notebook.path.name} fails at {error.ename}: {error.evalue}") from None
+    except nbclient.exceptions.DeadKernelError:  # also what nbclient makes of a cancelled task
+        if asked.interrupted:
+            raise KeyboardInterrupt from None
         raise ExportError(f"{notebook.path.name}: its kernel died.") from None
+    if asked.interrupted:
+        raise KeyboardInterrupt
     return dict(client.nb), Snapshot.of(seen, asked.workers)
 
 
@@ -124,7 +146,28 @@ class _Asked:
 
     def __init__(self) -> None:
         self.workers: list[Mapping[str, Any]] = []
+        self.interrupted = False
         self._tops: set[str] = set()
+        self._interrupting: asyncio.Task[Any] | None = None
+
+    def take_signals(self, manager: Any) -> None:
+        """Interrupt the cell, so that it can put away its cluster; the second time, end at once.
+
+        nbclient's own handlers, which these replace, shut the kernel down under the cell.
+        """
+        loop, running = asyncio.get_running_loop(), asyncio.current_task()
+
+        def interrupt() -> None:
+            if self.interrupted and running is not None:
+                running.cancel()
+            else:
+                # held, because the loop itself keeps no task alive
+                self._interrupting = loop.create_task(_awaited(manager.interrupt_kernel()))
+            self.interrupted = True
+
+        for number in (signal.SIGINT, signal.SIGTERM):
+            with suppress(RuntimeError, NotImplementedError, ValueError):  # a thread, or Windows
+                loop.add_signal_handler(number, interrupt)
 
     async def value(self, kc: Any, code: str) -> str:
         """Return the text of an expression's value."""
@@ -148,6 +191,11 @@ class _Asked:
             return
         self._tops |= tops
         self.workers += await self.json(kc, expression("on_workers", SOURCE))
+
+
+async def _awaited(result: Any) -> None:
+    if inspect.isawaitable(result):
+        await result
 
 
 def _exports(source: str) -> bool:

@@ -128,3 +128,16 @@ def test_a_cluster_of_the_image_is_what_the_operator_reads() -> None:
 @given(st.text(max_size=80))
 def test_any_folder_gives_a_name_for_kubernetes(name: str) -> None:
     assert re.fullmatch(r"[a-z]([a-z0-9-]{0,61}[a-z0-9])?", slug(name))
+
+
+def test_binder_of_this_repository_is_one_that_repo2docker_takes() -> None:
+    """`make binder` has made it: the package itself comes from the folder."""
+    top = Path(binder.__file__).parents[2]
+    text = (top / "binder/requirements.txt").read_text()
+    lines = [line.partition("  #")[0] for line in text.splitlines() if line[:1] != "#"]
+    assert "." in lines
+    pins = {line for line in lines if "==" in line}
+    assert {line.partition("==")[0] for line in pins} >= {"dask", "scikit-learn", "matplotlib"}
+    assert (top / "binder/runtime.txt").read_text() == "python-3.11\n"
+    assert (top / "binder/start").read_text() == binder.START
+    assert (top / "binder/.dockerignore").read_text() == binder.IGNORED
