@@ -30,6 +30,7 @@ BENCHMARKS: dict[str, tuple[str, ...]] = {
     "clusters": (),
     "server": (),
     "record": (),
+    "export": (),
     "scale_simulation": ("--measure", "--validate"),
 }
 """The programs, with the options that they run with here."""

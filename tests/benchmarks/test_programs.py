@@ -9,6 +9,7 @@ from typing import Any
 
 import boosting
 import clusters
+import export
 import limit
 import memory
 import overhead
@@ -112,3 +113,9 @@ def test_the_start_of_a_cluster_is_timed(capsys: pytest.CaptureFixture[str]) -> 
     [seconds] = found["values"]["local"]
     assert seconds > 0
     assert [claim["claim"] for claim in found["claims"]] == ["local: first worker"]
+
+
+def test_an_export_is_verified_each_time(capsys: pytest.CaptureFixture[str]):
+    found = ran(export, capsys)
+    assert {claim["claim"] for claim in found["claims"]} == set(export.LIMITS)
+    assert found["values"]["pinned"] > 5

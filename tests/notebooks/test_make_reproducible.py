@@ -1,4 +1,4 @@
-"""The fifth notebook, run by a real kernel: a notebook is exported, rebuilt, run and compared."""
+"""The sixth notebook, run by a real kernel: a notebook is exported, rebuilt, run and compared."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from cells import text_of
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-PATH = Path(execute.__file__).parent / "05-make-reproducible.ipynb"
+PATH = Path(execute.__file__).parent / "06-make-reproducible.ipynb"
 CELLS = ("import six, beside", "print(six.__name__, beside.ANSWER)", "1 / 3")
 
 
 def ran(folder: Path, *options: str) -> NotebookNode:
-    target = folder / "05.ipynb"
+    target = folder / "06.ipynb"
     assert execute.main([str(PATH), "--output", str(target), *options]) == 0
     return nbformat.read(target, as_version=4)
 
