@@ -8,10 +8,36 @@ import { MOST, resumable } from './runs';
 import type { IRun } from './states';
 import { MAGIC, moment, score, status } from './words';
 
-/** Open all that is on record of a run, in a tab. */
-export async function openRun(context: IContext, id: string): Promise<void> {
-  const html = await context.runs.page(id);
-  await context.views?.page(id, context.trans.__('Run %1', id), html);
+/** Open all that is on record of a run. */
+export function openRun(context: IContext, id: string): Promise<string> {
+  const title = context.trans.__('Run %1', id);
+  return opened(context, title, `%scale show ${id}`, id);
+}
+
+/** Open a run, or what differs between two: in a tab, or in a cell where there is no place. */
+async function opened(
+  context: IContext,
+  title: string,
+  line: string,
+  ...ids: readonly string[]
+): Promise<string> {
+  if (!context.views) {
+    return ran(context, line);
+  }
+  const html = await context.runs.page(...ids);
+  await context.views.page(ids.join('-'), title, html);
+  return '';
+}
+
+/** Insert a cell into the notebook in front, and run it; returns what was done. */
+function ran({ notebooks, trans }: IContext, line: string): string {
+  const panel = notebooks.current;
+  if (!panel) {
+    throw new Error(trans.__('Open a notebook first: a cell is put there.'));
+  }
+  // the cell shows what is wrong
+  void runCells(panel, insertMagic(panel, line)).catch(() => undefined);
+  return trans.__('The cell is in %1.', nameOf(panel));
 }
 
 /** The searches on record. */
@@ -23,7 +49,9 @@ export function RunSection({ context }: { context: IContext }): JSX.Element {
     return runs.error ? (
       <>
         <Hint isError>{runs.error}</Hint>
-        <Again context={context} />
+        <div className="jps-Row">
+          <Again context={context} />
+        </div>
       </>
     ) : (
       <Hint>{trans.__('Asking the server…')}</Hint>
@@ -40,15 +68,16 @@ export function RunSection({ context }: { context: IContext }): JSX.Element {
             MAGIC
           )}
         </Hint>
-        <Again context={context} />
+        <div className="jps-Row">
+          <Again context={context} />
+        </div>
       </>
     );
   }
-  const compare = async (): Promise<void> => {
-    const [before = '', after = ''] = picked;
-    const html = await runs.page(before, after);
-    const title = trans.__('Runs %1 and %2', before, after);
-    await context.views?.page(`${before}-${after}`, title, html);
+  const compare = (): Promise<string> => {
+    const title = trans.__('Runs %1 and %2', ...picked);
+    const line = `%scale diff ${picked.join(' ')}`;
+    return opened(context, title, line, ...picked);
   };
   return (
     <>
@@ -66,19 +95,17 @@ export function RunSection({ context }: { context: IContext }): JSX.Element {
         )}
       </Field>
       <div className="jps-Row">
-        {context.views && (
-          <Button
-            disabled={busy || picked.length < 2}
-            label={
-              picked.length < 2
-                ? trans.__('Compare two runs: pick them below')
-                : trans.__('Compare %1 with %2, in a tab', ...picked)
-            }
-            onClick={() => act(compare)}
-          >
-            {trans.__('Compare %1 of 2', picked.length)}
-          </Button>
-        )}
+        <Button
+          disabled={busy || picked.length < 2}
+          label={
+            picked.length < 2
+              ? trans.__('Compare two runs: pick them below')
+              : trans.__('Compare %1 with %2', ...picked)
+          }
+          onClick={() => act(compare)}
+        >
+          {trans.__('Compare (%1 of 2)', picked.length)}
+        </Button>
         <Again context={context} />
       </div>
       <Answer answer={answer} />
@@ -103,7 +130,11 @@ function said({ runs, trans }: IContext, all: number, found: number): string {
   }
   return all < MOST
     ? ''
-    : trans.__('The latest %1. In a cell, %2 lists all.', all, '%scale runs');
+    : trans.__(
+        'The latest %1. In a cell, %2 lists all.',
+        all,
+        '%scale runs --all'
+      );
 }
 
 function Again({ context: { runs, trans } }: { context: IContext }) {
@@ -127,16 +158,6 @@ function Run({ context, run }: ICard): JSX.Element {
   const [answer, busy, act] = useAction();
   const panel = notebooks.current;
   const line = `%scale resume ${run.id}`;
-  const resume = async (): Promise<string> => {
-    if (!panel) {
-      throw new Error(
-        trans.__('Open its notebook first: it is resumed in a cell there.')
-      );
-    }
-    // the cell shows what is wrong
-    void runCells(panel, insertMagic(panel, line)).catch(() => undefined);
-    return trans.__('The cell is in %1.', nameOf(panel));
-  };
   return (
     <>
       <div className="jps-Head">
@@ -170,24 +191,20 @@ function Run({ context, run }: ICard): JSX.Element {
         </ul>
       )}
       <div className="jps-Row">
-        {context.views && (
-          <>
-            <Button
-              disabled={busy}
-              label={trans.__('Open run %1 in a tab', run.id)}
-              onClick={() => act(() => openRun(context, run.id))}
-            >
-              {trans.__('Open')}
-            </Button>
-            <Button
-              pressed={runs.picked.includes(run.id)}
-              label={trans.__('Pick run %1, to compare it', run.id)}
-              onClick={() => runs.pick(run.id)}
-            >
-              {trans.__('Pick')}
-            </Button>
-          </>
-        )}
+        <Button
+          disabled={busy}
+          label={trans.__('Open run %1', run.id)}
+          onClick={() => act(() => openRun(context, run.id))}
+        >
+          {trans.__('Open')}
+        </Button>
+        <Button
+          pressed={runs.picked.includes(run.id)}
+          label={trans.__('Pick run %1, to compare it', run.id)}
+          onClick={() => runs.pick(run.id)}
+        >
+          {trans.__('Pick')}
+        </Button>
         {resumable(run) && (
           <Button
             disabled={busy}
@@ -201,7 +218,7 @@ function Run({ context, run }: ICard): JSX.Element {
                   )
                 : trans.__('Resume run %1 in a notebook', run.id)
             }
-            onClick={() => act(resume)}
+            onClick={() => act(async () => ran(context, line))}
           >
             {trans.__('Resume')}
           </Button>

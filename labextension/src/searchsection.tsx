@@ -150,7 +150,7 @@ function Search({ context, search }: ICard): JSX.Element {
             {trans.__('Open')}
           </Button>
         )}
-        {!live && search.run && context.views && (
+        {!live && search.run && (
           <Button
             disabled={busy}
             label={trans.__('Record of %1, run %2', search.name, search.run)}

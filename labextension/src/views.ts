@@ -20,7 +20,7 @@ export class Views {
     private readonly _rendermime: IRenderMimeRegistry
   ) {}
 
-  /** Open a search beside what is in front, or go there if it is open. */
+  /** Open a search beside the notebooks, or go there if it is open. */
   open(search: ISearch): void {
     const id = `${PREFIX}${search.id}`;
     if (!this._find(id)) {
@@ -53,8 +53,18 @@ export class Views {
     widget.title.label = title;
     widget.title.icon = scaleIcon;
     widget.title.closable = true;
-    this._shell.add(widget, 'main', { mode: 'split-right' });
+    const others = [...this._shell.widgets('main')].filter(isOurs);
+    const ref = others.at(-1)?.id;
+    this._shell.add(
+      widget,
+      'main',
+      ref ? { mode: 'tab-after', ref } : { mode: 'split-right' }
+    );
   }
+}
+
+function isOurs({ id }: { id: string }): boolean {
+  return id.startsWith(PREFIX) || id.startsWith(PAGE);
 }
 
 /** Show this in the place of what was there. */
