@@ -60,6 +60,10 @@ def _up(arguments: Arguments) -> str:
     return f"Started {connection.id}: {connection.words}"
 
 
+def _stage(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)  # it may quote a cell: as it is
+
+
 def _say(line: str) -> None:
     print(_here(line), file=sys.stderr, flush=True)
 
@@ -67,7 +71,7 @@ def _say(line: str) -> None:
 def _export(arguments: Arguments) -> str:
     if len(arguments.places or ()) < 2:
         raise UsageError("%scale export: name a notebook and a folder: %scale export NOTEBOOK DIR")
-    report = exports.export(arguments, show=_say)
+    report = exports.export(arguments, show=_stage)
     if report.failed:
         raise exports.ExportError(str(report))
     return str(report)

@@ -57,8 +57,8 @@ def launch(address: str, commit: str, notebook: str, hub: str = HUB) -> str:
 
     Examples
     --------
-    >>> launch("https://github.com/a/b", "0" * 40, "my notebook.ipynb")[-61:]
-    '00000000000000000?urlpath=lab%2Ftree%2Fmy%2520notebook.ipynb'
+    >>> launch("https://github.com/a/b", "0" * 40, "my notebook.ipynb").partition("?")[2]
+    'urlpath=lab%2Ftree%2Fmy%2520notebook.ipynb'
     """
     path = quote(f"lab/tree/{quote(notebook)}", safe="")
     return f"{hub}/v2/{spec(address)}/{commit}?urlpath={path}"
