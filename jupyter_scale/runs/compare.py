@@ -118,7 +118,9 @@ def compare(store: Store, before: Run, after: Run) -> Comparison:
         code=_diff(before.cell, after.cell),
         options=options,
         data=before.data != after.data,
-        environment=_only(store.text(before.environment), store.text(after.environment)),
+        environment=_only(store.text(before.environment), store.text(after.environment))
+        if before.environment and after.environment
+        else ["not noted of both"],
         repository=[
             *(commits if before.commit != after.commit else []),
             *_diff(store.text(before.diff), store.text(after.diff)),
