@@ -104,6 +104,7 @@ def test_what_differs_is_said_cell_by_cell(tmp_path: Path) -> None:
     assert "eproducible" not in verdict(claims)
 
 
+@pytest.mark.long
 def test_a_lock_that_misses_a_package_is_found(tmp_path: Path) -> None:
     folder = folders.write(
         tmp_path, folders.cell("import yaml", run=False), requirements="six==1.17.0\n", python=HERE
@@ -248,6 +249,7 @@ def test_data_that_cannot_be_fetched_is_not_the_folders_fault(
     assert caught.value.details == ("fetch.py cannot fetch the data files:", "no")
 
 
+@pytest.mark.long
 def test_widgets_are_there_when_it_is_run_again(tmp_path: Path) -> None:
     kind = "application/vnd.jupyter.widget-view+json"
     source = "import ipywidgets\nipywidgets.IntSlider(value=3)"
