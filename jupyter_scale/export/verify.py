@@ -9,6 +9,7 @@ The folder is read only; all that is made is in a temporary folder that goes at 
 from __future__ import annotations
 
 import os
+import re
 import stat
 import subprocess
 import tempfile
@@ -25,6 +26,7 @@ from jupyter_scale.export.claim import (
     FAILED,
     NOT_VERIFIED,
     OUTPUTS,
+    PAGE,
     RUN,
     VERIFIED,
     Claim,
@@ -34,9 +36,11 @@ from jupyter_scale.export.finding import ExportError, needed
 from jupyter_scale.export.options import Options
 from jupyter_scale.export.rebuild import CONDA, Environment, Refused, fits, python_of, rebuild
 from jupyter_scale.export.run import IGNORED, Ran, run
+from jupyter_scale.export.thebe import FOLDER, INDEX
 
 __all__ = ["verify"]
 
+LOADED = re.compile(r'<(?:script|link)[^>]*?(?:src|href)="([^"]+)"')
 SCRIPTS = ("binder/postBuild", "binder/start")
 Show = Callable[[str], None]
 
@@ -79,6 +83,8 @@ def verify(
             found = _tried(folder, name, environment, scratch / f"run-{number}", options, show)
             several = f"{name}: " if len(names) > 1 else ""
             claims += [replace(one, name=f"{several}{one.name}") for one in found]
+        if (folder / INDEX).is_file() and (folder / FOLDER).is_dir():
+            claims.append(_paged(folder))
         if options.image:
             from jupyter_scale.export.image import imaged
 
@@ -216,3 +222,25 @@ def _compared(found: Comparison) -> Claim:
         remedy = "run all cells and save, then export again"
         return Claim(OUTPUTS, NOT_VERIFIED, (*found.lines, remedy))
     return Claim(OUTPUTS, VERIFIED, found.lines)
+
+
+# -- a web page
+
+
+def _paged(folder: Path) -> Claim:
+    """Look for what the pages load; whether a cell runs is seen in a browser only."""
+    missing, elsewhere = [], []
+    for path in sorted(folder.glob("*.html")):
+        for address in LOADED.findall(path.read_text(encoding="utf-8")):
+            if re.match(r"(?:\w+:)?//", address):  # of an output: the page itself loads none
+                elsewhere.append(f"an output in {path.name} loads {address}")
+            elif not address.startswith("data:") and not _beside(folder, address):
+                missing.append(f"{path.name} loads {address}, which is not beside it")
+    if missing:
+        return Claim(PAGE, FAILED, tuple(missing))
+    said = f"its programs lie beside it; open {INDEX} and press its button to see a cell run"
+    return Claim(PAGE, NOT_VERIFIED, (said, *elsewhere))
+
+
+def _beside(folder: Path, address: str) -> bool:
+    return (folder / address.partition("?")[0]).exists()

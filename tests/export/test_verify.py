@@ -27,7 +27,7 @@ from jupyter_scale.export.finding import ExportError
 from jupyter_scale.export.options import Options
 from jupyter_scale.export.rebuild import Environment, Refused, rebuild
 from jupyter_scale.export.run import MARK, Ran, run
-from jupyter_scale.export.verify import verify
+from jupyter_scale.export.verify import _paged, verify
 
 HERE = f"{sys.version_info.major}.{sys.version_info.minor}"
 GONE = """\
@@ -266,6 +266,25 @@ def test_widgets_are_there_when_it_is_run_again(tmp_path: Path) -> None:
     assert (
         nbformat.read(folder / "a.ipynb", as_version=4).cells[0].outputs[0].data[kind] == view[kind]
     )
+
+
+# -- a page
+
+
+def test_a_page_needs_what_it_loads(tmp_path: Path) -> None:
+    script = '<script src="thebe/a.js?x=1"></script><script src="data:,"></script>'
+    folders.write(tmp_path, folders.cell("1"), files={"index.html": script, "thebe/a.js": ""})
+    assert _paged(tmp_path).status == "not verified"
+    (tmp_path / "thebe/a.js").unlink()
+    claim = _paged(tmp_path)
+    assert (claim.status, claim.details) == (
+        "failed",
+        ("index.html loads thebe/a.js?x=1, which is not beside it",),
+    )
+    (tmp_path / "index.html").write_text('<script src="https://cdn.example.org/x.js"></script>')
+    claim = _paged(tmp_path)
+    assert claim.status == "not verified"
+    assert claim.details[1] == "an output in index.html loads https://cdn.example.org/x.js"
 
 
 # -- claims
