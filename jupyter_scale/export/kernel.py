@@ -11,7 +11,10 @@ import asyncio
 import copy
 import inspect
 import json
+import os
+import shutil
 import signal
+import tempfile
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -102,8 +105,9 @@ async def _run(
         on_cell_executed=executed,
         config=config,
     )
+    scratch = tempfile.mkdtemp(prefix="jupyter-scale-export-")
     try:
-        async with client.async_setup_kernel():
+        async with client.async_setup_kernel(env=_without_record(scratch)):
             asked.take_signals(client.km)
             for index, cell in enumerate(client.nb.cells):
                 if cell.cell_type == "code" and not _exports(cell.source):
@@ -136,9 +140,16 @@ async def _run(
         if asked.interrupted:
             raise KeyboardInterrupt from None
         raise ExportError(f"{notebook.path.name}: its kernel died.") from None
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
     if asked.interrupted:
         raise KeyboardInterrupt
     return dict(client.nb), Snapshot.of(seen, asked.workers)
+
+
+def _without_record(scratch: str) -> dict[str, str]:
+    """Return an environment in which searches know no cells: all is to be fitted, as elsewhere."""
+    return {**os.environ, "DASK_JUPYTER_SCALE__RECORD": os.path.join(scratch, "runs.sqlite")}
 
 
 class _Asked:

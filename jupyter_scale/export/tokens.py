@@ -30,7 +30,10 @@ UNIT = r"(?:[nµμum]?s|secs?|seconds?|mins?|minutes?|h|hours?|days?|it/s|s/it)(
 KINDS = {
     "address": r"\b(?:https?|wss?|tcp|tls|ucx|inproc|ipc)://[^\s'\"<>()\[\],;]+"
     r"|\b0x[0-9a-fA-F]{5,}\b|\bLocalCluster\((?:'|\")?[0-9a-f]{8}\b",
-    "identifier": r"\b[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\b|\bIPY_MODEL_[0-9a-f]+",
+    "identifier": r"\b[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\b|\bIPY_MODEL_[0-9a-f]+"
+    # our own: a cluster's, where it is told, and a run's
+    r"|(?:(?<=Started )|(?<=Closed )|(?<=Using )|(?<=Cluster )|(?<=running: ))[\w-]+-[0-9a-f]{4}\b"
+    r"|\b[\w-]+-[0-9a-f]{4}(?=: \d+ workers?\b)|(?<=on record as )[0-9a-f]{8}\b",
     "folder": r"(?<![\w/.~])~?/(?:[\w.@+~%-]+/)+[\w.@+~%-]*"
     r"|\b[A-Za-z]:\\(?:[^\\\s'\"<>]+\\)+[^\\\s'\"<>]*",
     "date": r"\b\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:[.,]\d+)?)?(?:Z|[+-]\d\d:?\d\d)?)?\b",

@@ -168,6 +168,16 @@ def test_a_course_is_one_folder_of_several_notebooks(tmp_path: Path) -> None:
         plan([first, elsewhere], out)
 
 
+def test_a_search_that_is_on_record_is_fitted_all_the_same(tmp_path: Path) -> None:
+    cell = "import os\nprint(os.environ['DASK_JUPYTER_SCALE__RECORD'])"
+    notebook = written(tmp_path / "recorded", cell)
+    found = plan(notebook, tmp_path / "out", Options(yes=True))
+    (said,) = found.notebooks[0].content["cells"][0]["outputs"]
+    record = Path(said["text"].strip())
+    assert record.name == "runs.sqlite"
+    assert not record.parent.exists(), "it ends with the kernel"
+
+
 def test_a_blocker_leaves_nothing_behind(tmp_path: Path) -> None:
     secret = "AKIA" + "IOSFODNN7EXAMPL1"
     path = written(tmp_path / "project", f"key = '{secret}'", "%pip --version")
