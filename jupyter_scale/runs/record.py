@@ -92,17 +92,15 @@ class Record:
         self._fresh = fresh
         self._resumed = resumed
         self._writers: dict[int, _Writer] = {}
+        self._lock = threading.Lock()  # a cell may search in threads
 
     def known(self, address: bytes, seeded: bool) -> dict[str, Any] | None:
         """Return the result of a cell that was finished before."""
-        if self._fresh:
+        if self._fresh or not (seeded or self._resumed):
             return None
-        if seeded:
-            text = self._store.known(address)
-        elif self._resumed is not None:
-            text = self._store.known(address, self._resumed.id)
-        else:
-            return None
+        run = None if seeded or self._resumed is None else self._resumed.id
+        with self._lock:
+            text = self._store.known(address, run)
         return None if text is None else decoded(text)
 
     def planned(self, plan: Plan, report: SearchReport) -> None:
@@ -124,14 +122,16 @@ class Record:
             self._writers[id(report)] = _Writer(self._store.path, run, report, self._client)
         self._writers[id(report)].plan(plan)
 
-    def cell(self, score: Score, address: bytes | None, result: dict[str, Any]) -> None:
+    def cell(
+        self, report: SearchReport, score: Score, address: bytes | None, result: dict[str, Any]
+    ) -> None:
         """Take a finished cell."""
-        self._latest.cell(score, address, result)
+        self._writers[id(report)].cell(score, address, result)
 
     def done(self, cells: int, fits: int) -> None:
         """Say what has gone wrong with the file."""
-        if self._writers:
-            self._latest.check()
+        for writer in list(self._writers.values()):
+            writer.check()
 
     def refitting(self, report: SearchReport) -> None:
         """Note that it is not over yet."""
@@ -146,10 +146,6 @@ class Record:
         for writer in self._writers.values():
             writer.close()
         self._store.close()
-
-    @property
-    def _latest(self) -> _Writer:
-        return next(reversed(self._writers.values()))
 
 
 class _Writer:

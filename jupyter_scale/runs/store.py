@@ -460,7 +460,12 @@ class Store:
         if self._connection is None:
             self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             os.close(os.open(self.path, os.O_CREAT | os.O_RDWR, 0o600))  # its owner's alone
-            connection = sqlite3.connect(self.path, timeout=WAIT, isolation_level=None)
+            connection = sqlite3.connect(
+                self.path,
+                timeout=WAIT,
+                isolation_level=None,
+                check_same_thread=False,  # one at a time, but not always the same
+            )
             try:
                 connection.row_factory = sqlite3.Row
                 _prepare(connection, self.path)

@@ -146,7 +146,9 @@ class Record(Recorder, Protocol):
             Whether nothing in it draws without a seed.
         """
 
-    def cell(self, score: Score, address: bytes | None, result: dict[str, Any]) -> None:
+    def cell(
+        self, report: SearchReport, score: Score, address: bytes | None, result: dict[str, Any]
+    ) -> None:
         """Take a finished cell, also a known one; it has no address if it is never to be known."""
 
 
@@ -155,7 +157,9 @@ class Told(Protocol):
 
     def done(self, cells: int, fits: int) -> None: ...
 
-    def cell(self, score: Score, address: bytes | None, result: dict[str, Any]) -> None: ...
+    def cell(
+        self, report: SearchReport, score: Score, address: bytes | None, result: dict[str, Any]
+    ) -> None: ...
 
 
 @dataclass(slots=True, eq=False, repr=False)
@@ -385,7 +389,7 @@ class Tally:
         for number, result in self.plan.known.items():
             score = Score.of(self._places[number], result, 0.0, known=True)
             self._report.scores.append(score)
-            self._told.cell(score, self.plan.addresses[number], result)
+            self._told.cell(self._report, score, self.plan.addresses[number], result)
         self._report.cells_done += len(self.plan.known)
         self._report.cells_known += len(self.plan.known)
         self._told.done(len(self.plan.known), 0)
@@ -453,7 +457,7 @@ class Tally:
             for each in (number, *self._copies.get(number, ())):
                 score = Score.of(self._places[each], result, ended, worker)
                 self._report.scores.append(score)
-                self._told.cell(score, self.plan.addresses.get(each), result)
+                self._told.cell(self._report, score, self.plan.addresses.get(each), result)
 
     def _count(self, *labels: str) -> int:
         for label in labels:

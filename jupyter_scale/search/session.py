@@ -367,8 +367,10 @@ class _Guarded:
         found: dict[str, Any] | None = self._keep("known", address, seeded)
         return found
 
-    def cell(self, score: Score, address: bytes | None, result: dict[str, Any]) -> None:
-        self._keep("cell", score, address, result)
+    def cell(
+        self, report: SearchReport, score: Score, address: bytes | None, result: dict[str, Any]
+    ) -> None:
+        self._keep("cell", report, score, address, result)
         if self._on_score is None:
             return
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 import time
 import warnings
 from collections.abc import Iterator
@@ -309,6 +310,29 @@ def test_two_searches_of_a_cell_are_two_runs(path: Path) -> None:
     assert [run.id for run in record.runs] == [search.run for search in report.searches]
     with Store(path) as store:
         assert [run.cells for run in reversed(store.runs())] == [27, 3]
+
+
+def test_searches_in_threads_are_runs_of_their_own(path: Path) -> None:
+    record = Record(Store(path))
+    ready = threading.Barrier(2)
+    searches = [grid(), grid({"svc__C": [0.5, 2.0]})]
+
+    def search(one: Any) -> None:
+        with merged(record=record):
+            ready.wait()
+            one.fit(X, y)
+
+    threads = [threading.Thread(target=search, args=[one]) for one in searches]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    record.close()
+    with Store(path) as store:
+        for one, cells in zip(searches, (27, 6), strict=True):
+            run = store.find(one.scale_report.run)
+            assert len(store.cells(run)) == run.cells == cells
+    assert fit(grid(), path).cells_known == 27
 
 
 # -- kernels that are killed
