@@ -88,6 +88,7 @@ def test_the_program_prints_what_it_simulated(capsys: pytest.CaptureFixture[str]
     assert len(found["rows"]) == 1 + len(found["values"]["runs"])
 
 
+@pytest.mark.long
 def test_a_real_run_does_the_work_that_is_simulated(client: Client):
     search, X, y = scale_simulation.sleeping_search(0.02)
     work = scale_simulation.work_of(search, X, y)
@@ -97,6 +98,7 @@ def test_a_real_run_does_the_work_that_is_simulated(client: Client):
     assert report.seconds_spent >= work.seconds
 
 
+@pytest.mark.long
 def test_costs_are_measured():
     costs = task_costs.measured(tasks=20, transfers=1, megabytes=1)
     for name in ("scheduler_task", "client_task", "latency", "byte", "worker_start"):

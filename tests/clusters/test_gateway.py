@@ -119,6 +119,7 @@ def test_options_and_environment_reach_the_workers(bed: Bed) -> None:
 # -- size
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_more_workers_than_it_gives_are_refused_and_change_nothing(bed: Bed) -> None:
     most = bed_gateway.LIMIT

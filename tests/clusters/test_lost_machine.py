@@ -128,6 +128,7 @@ def test_a_machine_that_is_cut_off_is_noticed_by_both_sides(machines: Machines) 
         assert watch.workers() == 1
 
 
+@pytest.mark.long
 def test_a_machine_that_does_not_get_to_answer_is_not_lost(machines: Machines) -> None:
     with ExitStack() as stack:
         words = ("worker", f"tcp://{NETWORK}.1:{PORT}", "--nthreads", "1", "--no-nanny")

@@ -81,6 +81,7 @@ def test_it_says_what_jobs_wait_for(bed: Bed) -> None:
     wait_for(lambda: "1 job pending: Resources" in cluster.state().text, 60)
 
 
+@pytest.mark.long
 def test_a_job_of_several_workers_is_one_job(bed: Bed) -> None:
     cluster = begin(bed, Wish(2), cores=2, processes=2)
     assert cluster.connection is not None

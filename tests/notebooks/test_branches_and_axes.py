@@ -11,6 +11,7 @@ from cells import text_of
 from nbformat import NotebookNode
 
 PATH = Path(execute.__file__).parent / "03-branches-and-axes.ipynb"
+pytestmark = pytest.mark.long
 
 
 @pytest.fixture(scope="module")

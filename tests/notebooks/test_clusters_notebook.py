@@ -12,6 +12,7 @@ from cells import text_of
 from nbformat import NotebookNode
 
 PATH = Path(execute.__file__).parent / "04-clusters.ipynb"
+pytestmark = pytest.mark.long
 
 
 @pytest.fixture(scope="module")

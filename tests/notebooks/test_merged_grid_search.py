@@ -27,8 +27,8 @@ def executed(tmp_path_factory: pytest.TempPathFactory) -> NotebookNode:
 def test_the_merged_cell_is_the_plain_one_with_a_line_on_top():
     notebook = nbformat.read(PATH, as_version=4)
     plain = source_of(notebook, "plain")
-    assert source_of(notebook, "plan") == f"%%scale --plan\n{plain}"
-    assert source_of(notebook, "merged") == f"%%scale -o report\n{plain}"
+    assert source_of(notebook, "plan") == f"%%scale --plan --fresh\n{plain}"
+    assert source_of(notebook, "merged") == f"%%scale --fresh -o report\n{plain}"
 
 
 def test_the_scores_are_equal(executed: NotebookNode):

@@ -207,7 +207,12 @@ def listed(stages: Any) -> Any:
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize(
     ("case", "data"),
-    [pytest.param(case, name, id=f"{case} {name}") for case in CASES for name in case.data],
+    [
+        # the first data of each case are enough for every commit
+        pytest.param(case, name, id=f"{case} {name}", marks=[pytest.mark.long][: place > 0])
+        for case in CASES
+        for place, name in enumerate(case.data)
+    ],
 )
 def test_one_fit_answers_as_fits_of_their_own_do(case: Case, data: str) -> None:
     given = DATA[data]()
@@ -313,7 +318,9 @@ def _drawn(seed: int) -> tuple[Any, dict[str, list[Any]], Data]:
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("seed", range(48))
+@pytest.mark.parametrize(
+    "seed", [pytest.param(seed, marks=[pytest.mark.long][: seed > 15]) for seed in range(48)]
+)
 def test_drawn_at_random(seed: int) -> None:
     estimator, grid, data = _drawn(seed)
     candidates = list(ParameterGrid({name: list(values) for name, values in grid.items()}))

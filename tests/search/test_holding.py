@@ -143,6 +143,7 @@ class WaitingSVC(SVC):
         return self
 
 
+@pytest.mark.long
 @pytest.mark.timeout(300)
 def test_a_lost_node_is_made_again_with_the_data(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[Missing] = []

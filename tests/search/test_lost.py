@@ -135,6 +135,7 @@ class Killer:
                 os.kill(self.killed[-1], signal.SIGKILL)
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_fifty_kills_change_no_score(fragile: Client, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -322,6 +323,7 @@ def with_children(process: subprocess.Popen[bytes]) -> None:
     process.wait()
 
 
+@pytest.mark.long
 @pytest.mark.timeout(240)
 @pytest.mark.filterwarnings("ignore")  # the client's own, when it closes
 def test_the_death_of_the_scheduler_is_one_error(tmp_path: Path) -> None:

@@ -405,6 +405,7 @@ def test_a_part_that_fails_fails_its_candidates_only(where: Client | None) -> No
     assert_same_results(search, plain)
 
 
+@pytest.mark.long
 def test_nothing_piles_up_from_cell_to_cell() -> None:
     """As many candidates as Python allows calls inside calls: each asks the members anew."""
     weights = [(1 + i / 1000, 1) for i in range(1100)]

@@ -10,8 +10,6 @@ from xml.etree import ElementTree
 
 import pytest
 
-SUITES = ("test_search", "test_successive_halving", "test_validation")
-
 SEEN_FROM_OUTSIDE = {
     # A worker has copies: what a scorer, an estimator or a registry notes there is not noted in
     # the objects that the test holds here.
@@ -71,8 +69,16 @@ def failures_of_ours(folder: Path, on: str, suites: tuple[str, ...], least: int)
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_scikit_learns_tests_pass_in_this_process(tmp_path: Path) -> None:
-    assert failures_of_ours(tmp_path, "here", SUITES, 300) == set()
+@pytest.mark.parametrize(
+    ("suite", "least"),
+    [
+        pytest.param("test_search", 100, marks=pytest.mark.long),
+        ("test_successive_halving", 40),
+        ("test_validation", 100),
+    ],
+)
+def test_scikit_learns_tests_pass_in_this_process(tmp_path: Path, suite: str, least: int) -> None:
+    assert failures_of_ours(tmp_path, "here", (suite,), least) == set()
 
 
 @pytest.mark.slow
