@@ -73,7 +73,7 @@ def failures_of_ours(folder: Path, on: str, suites: tuple[str, ...], least: int)
     ("suite", "least"),
     [
         pytest.param("test_search", 100, marks=pytest.mark.long),
-        ("test_successive_halving", 40),
+        pytest.param("test_successive_halving", 40, marks=pytest.mark.long),
         ("test_validation", 100),
     ],
 )
