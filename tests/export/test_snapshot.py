@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 import types
 from pathlib import Path
@@ -71,7 +72,15 @@ def test_any_python_can_be_asked_by_an_expression() -> None:
     seen = json.loads(eval(asked))
     assert seen["imports"]["numpy"]["distribution"] == "numpy"
     assert set(globals()) == before
-    assert json.loads(eval(expression("on_workers", SOURCE))) == []
+
+
+def test_where_no_client_is_there_are_no_workers() -> None:
+    # in a process of its own: here other tests may have a cluster
+    program = f"print({expression('on_workers', SOURCE)})"
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert json.loads(done.stdout) == []
 
 
 def test_modules_beside_the_notebook_are_local(
