@@ -72,9 +72,9 @@ def failures_of_ours(folder: Path, on: str, suites: tuple[str, ...], least: int)
 @pytest.mark.parametrize(
     ("suite", "least"),
     [
-        pytest.param("test_search", 100, marks=pytest.mark.long),
+        ("test_search", 100),
         pytest.param("test_successive_halving", 40, marks=pytest.mark.long),
-        ("test_validation", 100),
+        pytest.param("test_validation", 100, marks=pytest.mark.long),
     ],
 )
 def test_scikit_learns_tests_pass_in_this_process(tmp_path: Path, suite: str, least: int) -> None:
