@@ -8,7 +8,6 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from jupyter_scale.runs.store import Run
 
@@ -81,7 +80,7 @@ class Page:
         best = "" if run.best is None else f"{run.best:.10g}"
         parameters = ", ".join(f"{name}={value}" for name, value in run.parameters.items())
         sizes = ", ".join(f"{int(w)} workers after {s:g} s" for s, w, _ in run.sizes)
-        packages = max(0, sum("==" in line for line in self.environment.splitlines()))
+        packages = sum("==" in line for line in self.environment.splitlines())
         python = next(
             (line for line in self.environment.splitlines() if line.startswith("python: ")), ""
         )
@@ -129,11 +128,7 @@ class Page:
 
 def as_json(runs: Sequence[Run]) -> str:
     """Return runs as JSON."""
-
-    def plain(run: Run) -> dict[str, Any]:
-        return asdict(run)
-
-    return json.dumps([plain(run) for run in runs], indent=1)
+    return json.dumps([asdict(run) for run in runs], indent=1)
 
 
 def _cells(run: Run) -> str:

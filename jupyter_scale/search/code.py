@@ -122,12 +122,20 @@ def _instructions(code: types.CodeType, digest: Callable[[Any], bytes]) -> Itera
     counts = (code.co_argcount, code.co_posonlyargcount, code.co_kwonlyargcount, code.co_flags)
     yield digest((counts, code.co_names, code.co_varnames, code.co_freevars, code.co_cellvars))
     yield getattr(code, "co_exceptiontable", b"")
-    # a docstring is among the constants, where it is the first
-    for constant in code.co_consts:
+    constants = code.co_consts[1:] if _has_docstring(code) else code.co_consts
+    for constant in constants:
         if isinstance(constant, types.CodeType):
             yield from _instructions(constant, digest)
         else:
             yield digest(constant)
+
+
+def _has_docstring(code: types.CodeType) -> bool:
+    """Tell whether the first constant is a text that no instruction uses."""
+    return isinstance(next(iter(code.co_consts), None), str) and not any(
+        instruction.opcode in dis.hasconst and instruction.arg == 0
+        for instruction in dis.get_instructions(code)
+    )
 
 
 def _globals(code: types.CodeType) -> Iterator[str]:

@@ -88,6 +88,13 @@ def test_use_changes_no_code() -> None:
 def test_words_and_places_are_no_code() -> None:
     moved = "\n\n    unused = 1\n" + HELPED.replace("'''A step.'''", "'''Another text.'''")
     assert of(moved) == of(HELPED)
+    told = [HELPED.replace("return helper(X)", f"'{text}'; return helper(X)") for text in "ab"]
+    assert of(told[0]) == of(told[1])
+
+
+def test_a_text_that_is_used_is_code() -> None:
+    texts = [f"def f():\n    '{text}'\n    return '{text}'" for text in "ab"]
+    assert identify(defined(texts[0]).f) != identify(defined(texts[1]).f)
 
 
 @pytest.mark.parametrize(("before", "after"), CHANGES)
