@@ -122,6 +122,8 @@ class GatewayCluster(Backend):
             return "waiting for the gateway to start the scheduler"
         if status is ClusterStatus.RUNNING:
             return "waiting for the gateway to start workers"
+        if status is ClusterStatus.STOPPING:  # how it ends is not known before it has
+            return "the gateway is ending it"
         raise ClusterError(_ended(self._name, status.name.lower()))
 
     def scale(self, workers: int) -> None:

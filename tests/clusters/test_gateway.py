@@ -8,16 +8,20 @@ from collections.abc import Iterator
 from functools import partial
 from http.server import HTTPServer, SimpleHTTPRequestHandler
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import bed_gateway
 import dask
 import pytest
 from beds import Bed
+from dask_gateway.client import ClusterStatus
 from processes import free_port, interrupted, wait_for, wait_until_gone
 
 from jupyter_scale import clusters
 from jupyter_scale.clusters import Adapt, Cluster, ClusterError, Wish, registry
+from jupyter_scale.clusters.gateway import GatewayCluster
+from jupyter_scale.clusters.profiles import Factory, Profile
 
 FACTORY = {"module": "dask_gateway", "class": "GatewayCluster"}
 SLOW = 60
@@ -156,6 +160,18 @@ def test_a_cluster_that_the_gateway_gives_up_is_said_to_be(bed: Bed) -> None:
     says = "the gateway has ended its cluster (failed): the gateway's logs"
     wait_for(lambda: says in cluster.state().text, SLOW)
     wait_until_gone(bed.left)
+
+
+def test_how_a_cluster_ended_is_said_when_it_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    gateway = GatewayCluster(Profile("gw", Factory("dask_gateway", "GatewayCluster")), 1, None)
+    status = ClusterStatus.STOPPING
+    known = SimpleNamespace(get_cluster=lambda name: SimpleNamespace(status=status))
+    monkeypatch.setattr(gateway, "_gateway", known)
+    monkeypatch.setattr(gateway, "_name", "c1")
+    assert gateway.words() == "the gateway is ending it"
+    status = ClusterStatus.FAILED
+    with pytest.raises(ClusterError, match=r"ended its cluster \(failed\): the gateway's logs of c1"):
+        gateway.words()
 
 
 def test_a_scheduler_that_does_not_start_is_reported(bed: Bed) -> None:
