@@ -75,7 +75,7 @@ $(LAB): $(BIN)/python pyproject.toml constraints.txt $(PANEL)
 	@touch $@
 
 $(DEV): $(BIN)/python pyproject.toml constraints.txt $(PANEL)
-	$(call install,.[all$(,)dev])
+	$(call install,.[all$(,)deep$(,)dev])
 	@touch $(LAB) $@
 
 # An environment without bin/python is half made or its Python has gone: --clear starts it again.
@@ -107,6 +107,7 @@ define install
 	echo 'No uv for this machine: going on with pip, which takes longer'
 @[ -t 2 ] || quiet=--quiet; \
 if $(BIN)/python -m uv --version >/dev/null 2>&1; then \
+	UV_FIND_LINKS=$${UV_FIND_LINKS-$$PIP_FIND_LINKS} \
 	$(BIN)/python -m uv pip install $$quiet --compile-bytecode --python $(BIN)/python -c constraints.txt \
 		--reinstall-package jupyter-scale -e '$(1)'; \
 else false; fi || \
