@@ -111,6 +111,9 @@ class Axis:
     output : callable, optional
         ``output(shared, derived, X, widest_output)``: what the candidate's ``fit_transform(X)``
         would have returned, in the same memory layout. None: ``derived.transform(X)``.
+    grows : str, optional
+        What a fit grows as many of as the first of the parameters says, for the plan's report:
+        ``"trees"``.
     """
 
     name: str
@@ -119,6 +122,7 @@ class Axis:
     widest: Callable[[Any, Sequence[Settings]], Any]
     derive: Callable[[Any, Any], Any | None]
     output: Callable[[Any, Any, Any, Any], Any] | None = None
+    grows: str = ""
 
 
 def find(estimator: Any) -> Axis | None:

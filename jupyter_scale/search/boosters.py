@@ -124,7 +124,8 @@ def _lightgbm_booster(booster: Any, rounds: int) -> Any:
 
 
 def _boosting(applies: Callable[[Any], bool], derive: Callable[[Any, Any], Any | None]) -> Axis:
-    return Axis("rounds of the longest boosting", ("n_estimators",), applies, _longest, derive)
+    name = "rounds of the longest boosting"
+    return Axis(name, ("n_estimators",), applies, _longest, derive, grows="rounds")
 
 
 XGBOOST = _boosting(_xgboost_trees, _xgboost_part)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
+from numbers import Integral
 from typing import Any
 
 from sklearn.base import clone
@@ -254,7 +255,11 @@ class Candidates:
         if not self._groups[name, group]:
             return None
         params = {**parameters(estimator), **settings}
-        return Family(group, {key: params[key] for key in axis.parameters})
+        values = {key: params[key] for key in axis.parameters}
+        size = values[axis.parameters[0]]
+        if axis.grows and isinstance(size, Integral):  # XGBoost's may be None
+            return Family(group, values, axis.grows, int(size))
+        return Family(group, values)
 
     def _configure(
         self, name: str, estimator: Any, settings: dict[str, Any], *, inside: bool = False

@@ -249,6 +249,7 @@ _FOREST = Axis(
     _cold,
     _largest_unpruned,
     _part_of_forest,
+    grows="trees",
 )
 _BAG = Axis(
     "members of the largest bag",
@@ -256,6 +257,7 @@ _BAG = Axis(
     _passes_seed,
     _largest("n_estimators"),
     _part_of_bag,
+    grows="members",
 )
 _ISOLATION = Axis(
     "trees of the largest forest",
@@ -263,6 +265,7 @@ _ISOLATION = Axis(
     _of_all_rows,
     _largest("n_estimators"),
     _part_of_isolation,
+    grows="trees",
 )
 _ADABOOST = Axis(
     "stages of the longest boost",
@@ -270,6 +273,7 @@ _ADABOOST = Axis(
     _passes_seed,
     _largest("n_estimators"),
     _part_of_boost,
+    grows="stages",
 )
 _GRADIENT = Axis(
     "stages of the longest boost",
@@ -277,9 +281,15 @@ _GRADIENT = Axis(
     _cold,
     _largest("n_estimators"),
     _part_of_gradient_boost,
+    grows="stages",
 )
 _HIST = Axis(
-    "stages of the longest boost", ("max_iter",), _hist_applies, _largest_hist, _part_of_hist
+    "stages of the longest boost",
+    ("max_iter",),
+    _hist_applies,
+    _largest_hist,
+    _part_of_hist,
+    grows="stages",
 )
 
 AXES: dict[type, Axis] = {

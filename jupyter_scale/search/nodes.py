@@ -68,6 +68,7 @@ class Nodes:
         self._numbers: dict[tuple[Any, ...], int] = {}
         self._planned: dict[tuple[Any, ...], Planned] = {}
         self._kinds: dict[tuple[Any, ...], int] = {}
+        self._largest: dict[int, int] = {}
 
     def step(
         self, cell: Cell, up: Upstream, step: Step, *, context: bytes = b"", whole: Upstream = None
@@ -105,8 +106,10 @@ class Nodes:
         key = (role, before, step.identity, context, self._name(cell, step))
         known = key in self._numbers
         node = self._node(cell, key, before, step, role=role, needs=needs)
-        if step.family is not None and family is not None and not known:
-            self.plan.nodes[family].family.append(step.family.values)
+        if not known and family is not None:
+            self.answer(family, step)
+        elif not known:
+            self.grow(step)
         site = Site(node, inside.sites, family, whole=source)
         return Planned(node, site, (*spine, node))
 
@@ -173,6 +176,21 @@ class Nodes:
         assert step.family is not None
         key = ("family", up, step.family.group, self._name(cell, step))
         return self._node(cell, key, up, step, role="family")
+
+    def answer(self, family: int, step: Step) -> None:
+        """Have the one fit of a family answer a step's setting, too."""
+        assert step.family is not None
+        self.plan.nodes[family].family.append(step.family.values)
+        largest = self._largest.get(family, 0)
+        self._largest[family] = max(largest, step.family.size)
+        self.grow(step, self._largest[family] - largest)
+
+    def grow(self, step: Step, more: int | None = None) -> None:
+        """Count what fitting a step grows, or so many more, where the plan counts such."""
+        if step.family is not None:
+            count = self.plan.grown.get((step.label, step.family.grows))
+            if count is not None:
+                count[1] += step.family.size if more is None else more
 
     def _name(self, cell: Cell, step: Step) -> str | None:
         # without metadata routing, fit parameters reach a step by its name

@@ -221,6 +221,9 @@ class Plan(Counted):
     unshared, unseeded : dict of str to int
         Why something is not shared, and which steps draw without a seed; each with the
         number of cells concerned.
+    grown : dict of (str, str) to list of two int
+        By step and what it grows (trees, stages), where one fit answers several numbers of them:
+        how many scikit-learn would grow, how many the plan does.
     kinds : list of str
         The step of each kind of work: what differs by the fold alone is of one kind.
     addresses : dict of int to bytes
@@ -244,6 +247,7 @@ class Plan(Counted):
     calls: list[Call] = field(default_factory=list)
     copies: dict[int, int] = field(default_factory=dict)
     counts: dict[str, list[int]] = field(default_factory=dict)
+    grown: dict[tuple[str, str], list[int]] = field(default_factory=dict)
     unshared: dict[str, int] = field(default_factory=dict)
     unseeded: dict[str, int] = field(default_factory=dict)
     kinds: list[str] = field(default_factory=list)
@@ -282,11 +286,28 @@ class Plan(Counted):
 
     @property
     def notes(self) -> list[str]:
-        """Sentences on what is on record, what is not shared and what has no seed."""
-        return list(note_lines(self.unshared, self.unseeded, len(self.known)))
+        """Sentences on trees that are saved, what is on record, not shared or without a seed."""
+        return [
+            *grown_lines(self.grown),
+            *note_lines(self.unshared, self.unseeded, len(self.known)),
+        ]
 
     def _repr_html_(self) -> str:
         return table_html(self.headline, self.steps, self.notes)
+
+
+def grown_lines(grown: dict[tuple[str, str], list[int]]) -> Iterator[str]:
+    """Yield a sentence per step that grows less than scikit-learn would.
+
+    Examples
+    --------
+    >>> print(*grown_lines({("GradientBoostingClassifier", "stages"): [4500, 1500]}))
+    GradientBoostingClassifier: 1,500 stages instead of 4,500 (33 %)
+    """
+    for (step, unit), (requested, distinct) in grown.items():
+        if distinct < requested:
+            part = float(f"{100 * distinct / requested:.2g}")
+            yield f"{step}: {distinct:,} {unit} instead of {requested:,} ({part:g} %)"
 
 
 def note_lines(unshared: dict[str, int], unseeded: dict[str, int], known: int = 0) -> Iterator[str]:

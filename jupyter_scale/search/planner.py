@@ -178,7 +178,7 @@ class Planner:
         if result is None:
             return False
         plan.known[cell.number] = result
-        self._count(candidate.labels)
+        self._request(candidate)
         return True
 
     def _add_alone(self, cell: Cell, candidate: Candidate, reason: str) -> None:
@@ -187,12 +187,16 @@ class Planner:
         cell.labels = candidate.labels
         cell.kind = self._nodes.kind(cell.label, cell.labels)
         self._not_shared(reason)
-        self._count(candidate.labels, candidate.labels)
+        self._request(candidate)
+        self._count((), candidate.labels)
+        for step in (*candidate.steps, candidate.final):
+            if step is not None:
+                self._nodes.grow(step)
         self.plan.cells.append(cell)
 
     def _add_shared(self, cell: Cell, candidate: Candidate) -> None:
         final = candidate.final
-        self._count(candidate.labels)
+        self._request(candidate)
         up, sites, path, needs, own = self._before(cell, candidate)
         inside = self._nodes.inside(cell, up, final)
         if inside.up is not None and final.identity is None:
@@ -209,10 +213,11 @@ class Planner:
             self._leaves[leaf] = cell.number
             if final.family is not None and self._nodes.sharable(cell):
                 family = self._nodes.family(cell, inside.up, final)
-                self.plan.nodes[family].family.append(final.family.values)
+                self._nodes.answer(family, final)
                 path.append(family)
         if family is None:
             own.append(final.label)
+            self._nodes.grow(final)
         self._count((), own)
         site = Site(inner=inside.sites, family=family)
         cell.site = self._one(Site(inner=(*sites, site)) if candidate.pipeline else site)
@@ -325,6 +330,14 @@ class Planner:
             self.plan.counts.setdefault(label, [0, 0])[0] += 1
         for label in distinct:
             self.plan.counts[label][1] += 1
+
+    def _request(self, candidate: Candidate) -> None:
+        """Count what scikit-learn would fit and grow for a cell."""
+        self._count(candidate.labels)
+        for step in (*candidate.steps, candidate.final):
+            if step is not None and step.family is not None and step.family.grows:
+                key = (step.label, step.family.grows)
+                self.plan.grown.setdefault(key, [0, 0])[0] += step.family.size
 
     def _not_shared(self, reason: str) -> None:
         self.plan.unshared[reason] = self.plan.unshared.get(reason, 0) + 1

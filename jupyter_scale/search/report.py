@@ -22,6 +22,7 @@ from jupyter_scale.search.plan import (
     Cell,
     Counted,
     Plan,
+    grown_lines,
     note_lines,
     table_lines,
 )
@@ -183,6 +184,8 @@ class SearchReport(Counted):
         that are; None while no fit is done.
     where : str
         The cluster, or this process.
+    grown : dict of (str, str) to list of two int
+        As in `Plan`: trees or stages that scikit-learn would grow, and that were planned.
     unshared, unseeded : dict of str to int
         Why something was not shared, which steps draw without a seed; with cells concerned.
     times : dict of str to float
@@ -224,6 +227,7 @@ class SearchReport(Counted):
     counts: dict[str, list[int]] = field(default_factory=dict)
     times: dict[str, float] = field(default_factory=dict)
     started: float = field(default_factory=time.time)
+    grown: dict[tuple[str, str], list[int]] = field(default_factory=dict)
     unshared: dict[str, int] = field(default_factory=dict)
     unseeded: dict[str, int] = field(default_factory=dict)
     scores: list[Score] = field(default_factory=list)
@@ -238,6 +242,10 @@ class SearchReport(Counted):
             count = self.counts.setdefault(label, [0, 0, 0])
             count[0] += requested
             count[1] += distinct
+        for step, (requested, distinct) in plan.grown.items():
+            grown = self.grown.setdefault(step, [0, 0])
+            grown[0] += requested
+            grown[1] += distinct
         for mine, theirs in ((self.unshared, plan.unshared), (self.unseeded, plan.unseeded)):
             for key, cells in theirs.items():
                 mine[key] = mine.get(key, 0) + cells
@@ -269,7 +277,8 @@ class SearchReport(Counted):
         )
         refit = [self.refit] if self.refit else []
         known = note_lines(self.unshared, self.unseeded, self.cells_known)
-        return [*saved, *refit, *known, *([f"on record as {self.run}"] if self.run else [])]
+        grown = grown_lines(self.grown)
+        return [*saved, *grown, *refit, *known, *([f"on record as {self.run}"] if self.run else [])]
 
     def ranking(self) -> Ranking:
         """Return the candidates that have scores so far."""

@@ -20,10 +20,13 @@ class Family:
     """Settings of one estimator that a single fit answers (`axes`).
 
     `group` is the identity of what they have in common; `values` tells this one from the others.
+    `grows` is what a fit grows, `size` how many of them in this setting.
     """
 
     group: bytes
     values: dict[str, Any]
+    grows: str = ""
+    size: int = 0
 
 
 @dataclass(frozen=True, slots=True)
