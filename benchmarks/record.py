@@ -24,8 +24,8 @@ from sklearn.model_selection import GridSearchCV
 
 from jupyter_scale.clusters.connection import Process
 from jupyter_scale.runs import Record, Run, Store
+from jupyter_scale.runs.run import Cell
 from jupyter_scale.runs.scores import encoded
-from jupyter_scale.runs.store import Cell
 from jupyter_scale.search import merged
 
 CELLS, LARGE = 50_000, 1_000_000

@@ -7,9 +7,10 @@ import html
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
-from jupyter_scale.runs.store import Cell, Run, Store
+from jupyter_scale.runs.run import Cell, Run
+from jupyter_scale.runs.scores import SCORE, by_metric
+from jupyter_scale.runs.store import Store
 
 __all__ = ["Comparison", "compare", "first_difference"]
 
@@ -151,7 +152,7 @@ def first_difference(store: Store, before: Run, after: Run) -> str:
         if one.error != other.error:
             return f"{where} has failed in one of them: {one.error or other.error}"
         if _exact(one) != _exact(other):
-            return f"{where}: {_tested(one)} became {_tested(other)}"
+            return f"{where}: {_said(one)} became {_said(other)}"
     return ""
 
 
@@ -160,11 +161,13 @@ def _exact(cell: Cell) -> str:
     return repr({name: one for name, one in cell.scores.items() if name not in TIMES})
 
 
-def _tested(cell: Cell) -> Any:
-    scores = cell.scores.get("test_scores")
-    if isinstance(scores, Mapping):
-        return {name: float(score) for name, score in scores.items()}
-    return None if scores is None else float(scores)
+def _tested(cell: Cell) -> dict[str, float]:
+    return by_metric(cell.scores.get("test_scores"))
+
+
+def _said(cell: Cell) -> str:
+    scores = _tested(cell)
+    return str(scores.get(SCORE, scores) if len(scores) == 1 else scores)
 
 
 def _named(parameters: Mapping[str, str]) -> str:
@@ -176,11 +179,10 @@ def _scores(store: Store, run: Run) -> dict[str, dict[int, float]]:
     names = {number: _named(known) for number, known in store.candidates(run).items()}
     found: dict[str, dict[int, float]] = {}
     for cell in store.cells(run):
-        score = _tested(cell)
-        if isinstance(score, Mapping):
-            score = score.get(run.metric, next(iter(score.values()), math.nan))
+        scores = _tested(cell)
+        score = scores.get(run.metric, next(iter(scores.values()), math.nan))
         name = names.get(cell.candidate, f"candidate {cell.candidate}")
-        found.setdefault(name, {})[cell.fold] = math.nan if score is None else score
+        found.setdefault(name, {})[cell.fold] = score
     return found
 
 

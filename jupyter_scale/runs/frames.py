@@ -7,7 +7,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jupyter_scale.runs.store import RecordError, Run, opened
+from jupyter_scale.runs.place import RecordError
+from jupyter_scale.runs.run import Run
+from jupyter_scale.runs.scores import by_metric
+from jupyter_scale.runs.store import opened
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -119,10 +122,7 @@ def save(path: str | Path, names: Sequence[str] = ()) -> None:
 def _scores(result: Mapping[str, Any]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for kind in ("test", "train"):
-        scores = result.get(f"{kind}_scores")
-        if isinstance(scores, Mapping):
-            found |= {f"{kind}_{metric}": float(score) for metric, score in scores.items()}
-        elif scores is not None:
-            found[f"{kind}_score"] = float(scores)
+        scores = by_metric(result.get(f"{kind}_scores"))
+        found |= {f"{kind}_{metric}": score for metric, score in scores.items()}
     times = {name: result[name] for name in ("fit_time", "score_time") if name in result}
     return {**found, **times}

@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from jupyter_scale.runs.store import Run
+from jupyter_scale.runs.run import Run
+from jupyter_scale.search.summary.text import duration
 
 __all__ = ["Page", "Table", "as_json"]
 
@@ -32,7 +33,7 @@ class Table:
                 run.name,
                 "" if run.best is None else f"{run.best:.6g}",
                 _cells(run),
-                _duration(run.seconds),
+                duration(run.seconds, decimals=1),
                 Path(run.notebook).name,
                 " ".join(run.tags),
             )
@@ -91,7 +92,7 @@ class Page:
             "parameters": parameters,
             "cells": _cells(run),
             "fits": f"{run.fits_done:,} done, {run.fits_saved:,} saved" if run.fits else "",
-            "started": f"{_date(run.started)}, took {_duration(run.seconds)}",
+            "started": f"{_date(run.started)}, took {duration(run.seconds, decimals=1)}",
             "where": f"{run.where}{': ' + sizes if sizes else ''}",
             "host": run.process.machine,
             "notebook": run.notebook,
@@ -139,10 +140,3 @@ def _cells(run: Run) -> str:
 
 def _date(seconds: float) -> str:
     return time.strftime("%Y-%m-%d %H:%M", time.localtime(seconds))
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"

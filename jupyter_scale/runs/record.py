@@ -20,8 +20,10 @@ from distributed import Client
 
 from jupyter_scale.clusters.connection import Process
 from jupyter_scale.runs import provenance
+from jupyter_scale.runs.place import RecordError
+from jupyter_scale.runs.run import Cell, Run
 from jupyter_scale.runs.scores import decoded, encoded
-from jupyter_scale.runs.store import Cell, RecordError, Run, Store
+from jupyter_scale.runs.store import Store
 from jupyter_scale.search.plan import Plan
 from jupyter_scale.search.report import Score, SearchReport
 

@@ -8,7 +8,9 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["decoded", "encoded"]
+from jupyter_scale.search.summary.ranking import SCORE
+
+__all__ = ["SCORE", "by_metric", "decoded", "encoded"]
 
 KEPT = ("test_scores", "train_scores", "n_test_samples", "fit_time", "score_time", "fit_error")
 _PLAIN = (float, int, bool, type(None))
@@ -39,6 +41,21 @@ def encoded(result: Mapping[str, Any]) -> tuple[str, bool]:
 def decoded(text: str) -> dict[str, Any]:
     """Return the result that `encoded` was given."""
     return {name: _decode(value) for name, value in json.loads(text).items()}
+
+
+def by_metric(scores: Any) -> dict[str, float]:
+    """Return the scores of a cell by metric, also where it has one or none.
+
+    Examples
+    --------
+    >>> by_metric(np.float64(0.5)), by_metric({"f1": 1, "r2": 0}), by_metric(None)
+    ({'score': 0.5}, {'f1': 1.0, 'r2': 0.0}, {})
+    """
+    if scores is None:
+        return {}
+    if not isinstance(scores, Mapping):
+        scores = {SCORE: scores}
+    return {str(name): float(score) for name, score in scores.items()}
 
 
 def _encode(value: Any) -> tuple[Any, bool]:

@@ -1,6 +1,6 @@
 """The record's file: SQLite, so that several kernels write at once and a killed one harms nothing.
 
-A `Run` is one search. Its cells are rows, each with the address where later searches find it (see
+Each run is a row, and so is each of its cells, with the address where later searches find it (see
 `jupyter_scale.search.address`); what many runs have in common, as packages, is kept once. Every
 change is one transaction. Nothing here is pickled: a record that somebody else wrote runs no code.
 """
@@ -10,27 +10,22 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
-import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
-import dask
 import psutil
-from jupyter_core.paths import jupyter_data_dir
 
 from jupyter_scale.clusters.connection import Process
-from jupyter_scale.runs.scores import decoded
+from jupyter_scale.runs.place import SETTING, RecordError, default, where
+from jupyter_scale.runs.run import Cell, Run
 
-__all__ = ["Cell", "RecordError", "Run", "Store", "default", "opened", "where"]
+__all__ = ["Store", "opened"]
 
-SETTING = "jupyter-scale.record"
 VERSION = 1
 WAIT = 30.0  # seconds for another kernel that writes
-LOST = 60.0  # seconds of silence after which a run on another machine counts as lost
-ALIVE = ("running", "refitting")
 # on these, several machines cannot share the memory that the fast mode of SQLite needs
 _SHARED = ("nfs", "cifs", "smb", "lustre", "gpfs", "beegfs", "ceph", "afs", "fuse.sshfs", "9p")
 
@@ -69,140 +64,6 @@ CREATE TABLE texts (digest TEXT PRIMARY KEY, text TEXT NOT NULL) WITHOUT ROWID;
 """
 MIGRATIONS: tuple[str, ...] = (_TABLES,)
 """What each version adds to the one before: the first makes the tables."""
-
-
-class RecordError(Exception):
-    """The record cannot be read or written; the message is one line with the remedy."""
-
-
-@dataclass(slots=True)
-class Run:
-    """One search, as far as it is known.
-
-    Attributes
-    ----------
-    id : str
-    process : Process
-        The kernel.
-    started, updated : float
-        Seconds since the epoch.
-    status : str
-        That of its report; ``lost`` for one whose kernel ended before it did.
-    name : str
-        The search and its estimator.
-    notebook, cell, cell_id : str
-        The path, the source of the cell, its id.
-    options : dict
-        Those of ``%%scale``, such as ``seed``.
-    where : str
-        The cluster, in words.
-    cluster : str
-        Its id.
-    sizes : list of [seconds, workers, threads]
-        Of the cluster over time.
-    cells, cells_done, cells_known : int
-    fits, fits_done, fits_saved : int
-        As in the report.
-    seconds : float
-    metric : str
-    best : float or None
-        Mean test score of the best candidate.
-    parameters : dict of str to str
-        Those of the best candidate, as text.
-    failures : dict of str to int
-        Errors with the number of cells that they ended.
-    unseeded : dict of str to int
-        Steps that draw without a seed.
-    data : str
-        Digest of the data, hexadecimal.
-    environment : str
-        Digest of a text of the record: the packages of the kernel.
-    workers : dict of str to str
-        Packages that differ on the workers.
-    commit, diff : str
-        Of the repository that the notebook is in; the digest of what was changed since then.
-    note : str
-    tags : list of str
-    """
-
-    id: str
-    process: Process
-    started: float
-    updated: float = 0.0
-    status: str = "running"
-    name: str = ""
-    notebook: str = ""
-    cell: str = ""
-    cell_id: str = ""
-    options: dict[str, Any] = field(default_factory=dict)
-    where: str = ""
-    cluster: str = ""
-    sizes: list[list[float]] = field(default_factory=list)
-    cells: int = 0
-    cells_done: int = 0
-    cells_known: int = 0
-    fits: int = 0
-    fits_done: int = 0
-    fits_saved: int = 0
-    seconds: float = 0.0
-    metric: str = ""
-    best: float | None = None
-    parameters: dict[str, str] = field(default_factory=dict)
-    failures: dict[str, int] = field(default_factory=dict)
-    unseeded: dict[str, int] = field(default_factory=dict)
-    data: str = ""
-    environment: str = ""
-    workers: dict[str, str] = field(default_factory=dict)
-    commit: str = ""
-    diff: str = ""
-    note: str = ""
-    tags: list[str] = field(default_factory=list)
-
-    @property
-    def alive(self) -> bool:
-        """Whether it goes on."""
-        return self.status in ALIVE
-
-    def seen(self) -> Run:
-        """Mark a run whose kernel is gone."""
-        silent = not self.process.here and time.time() - self.updated > LOST
-        if self.alive and (silent or not self.process.alive):
-            self.status = "lost"
-        return self
-
-
-@dataclass(frozen=True, slots=True)
-class Cell:
-    """One finished cell of a run.
-
-    Attributes
-    ----------
-    candidate, fold : int
-    address : bytes or None
-        Where later searches find it; None if it cannot be used again.
-    result : str
-        What ``_fit_and_score`` returned, see `scores`.
-    ended : float
-        Seconds after the search began.
-    worker : str
-    error : str or None
-    known : bool
-        Whether it was taken from an earlier run.
-    """
-
-    candidate: int
-    fold: int
-    address: bytes | None
-    result: str
-    ended: float
-    worker: str = ""
-    error: str | None = None
-    known: bool = False
-
-    @property
-    def scores(self) -> dict[str, Any]:
-        """What ``_fit_and_score`` returned."""
-        return decoded(self.result)
 
 
 class Store:
@@ -529,34 +390,6 @@ def _explained(error: Exception, path: Path) -> str:
     if "malformed" in text or "not a database" in text:
         return f"{path} is no record, or is damaged ({text}): move it away"
     return f"{path}: {text}"
-
-
-def default() -> Path:
-    """Return the file of this user."""
-    return Path(jupyter_data_dir()) / "scale" / "runs.sqlite"
-
-
-def where() -> Path | None:
-    """Return the file that is set, or None if nothing is to be recorded.
-
-    The setting ``jupyter-scale.record`` of Dask's configuration is true, false, ``beside`` (in the
-    notebook's folder) or a path.
-
-    Raises
-    ------
-    RecordError
-        When it is none of these.
-    """
-    setting = dask.config.get(SETTING, None)
-    if setting is None or setting is True:
-        return default()
-    if setting is False:
-        return None
-    if not isinstance(setting, str) or not setting:
-        raise RecordError(f"{SETTING}: {setting!r}: write true, false, beside or a path")
-    if setting == "beside":
-        return Path.cwd() / ".jupyter-scale" / "runs.sqlite"
-    return Path(setting).expanduser().absolute()
 
 
 def opened() -> Store:

@@ -8,7 +8,8 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from jupyter_scale.runs.frames import cells
-from jupyter_scale.runs.store import RecordError, opened
+from jupyter_scale.runs.place import RecordError
+from jupyter_scale.runs.store import opened
 
 if TYPE_CHECKING:
     from optuna import Study

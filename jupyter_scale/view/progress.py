@@ -25,6 +25,7 @@ from IPython.core.interactiveshell import InteractiveShell
 
 from jupyter_scale.journal import Journal
 from jupyter_scale.search import Control, Plan, Score, SearchReport
+from jupyter_scale.search.summary.text import duration
 from jupyter_scale.view.buttons import Buttons
 from jupyter_scale.view.grid import Grid, abridged, said, value
 
@@ -191,22 +192,6 @@ class Running:
             f'<div style="height:100%;width:{part:.1f}%;'
             'background:var(--jp-brand-color1,#1976d2)"></div></div>'
         )
-
-
-def duration(seconds: float) -> str:
-    """Return a rough duration.
-
-    Examples
-    --------
-    >>> duration(7.4), duration(754), duration(7540)
-    ('7 s', '12 min 34 s', '2 h 5 min')
-    """
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60} s"
-    return f"{whole // 3600} h {whole % 3600 // 60} min"
 
 
 def show(shell: InteractiveShell, thing: Shown) -> None:

@@ -16,8 +16,9 @@ from jupyter_scale.clusters import profiles
 from jupyter_scale.clusters.connection import Process
 from jupyter_scale.runs import RecordError, Run, Store, where
 from jupyter_scale.runs import store as module
+from jupyter_scale.runs.run import Cell
 from jupyter_scale.runs.scores import encoded
-from jupyter_scale.runs.store import VERSION, Cell
+from jupyter_scale.runs.store import VERSION
 
 
 def run(name: str, started: float = 1000.0, **more: object) -> Run:
@@ -122,7 +123,8 @@ WRITER = """
 import sys
 from pathlib import Path
 from jupyter_scale.clusters.connection import Process
-from jupyter_scale.runs.store import Cell, Run, Store
+from jupyter_scale.runs import Run, Store
+from jupyter_scale.runs.run import Cell
 
 me = sys.argv[2]
 with Store(Path(sys.argv[1])) as store:

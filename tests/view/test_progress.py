@@ -11,8 +11,9 @@ from typing import Any, cast
 import pytest
 
 from jupyter_scale.search import Control, Score, SearchReport
+from jupyter_scale.search.summary.text import duration
 from jupyter_scale.view import progress
-from jupyter_scale.view.progress import INTERVAL, RATE, SHOWN, Progress, Running, duration
+from jupyter_scale.view.progress import INTERVAL, RATE, SHOWN, Progress, Running
 
 EVIL = '<script>alert("x")</script>'
 

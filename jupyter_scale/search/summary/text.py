@@ -7,11 +7,27 @@ from collections.abc import Iterator, Sequence
 from jupyter_scale.search.summary.parameters import number, short, short_names
 from jupyter_scale.search.summary.ranking import Ranking
 
-__all__ = ["candidate_lines"]
+__all__ = ["candidate_lines", "duration"]
 
 BEST = 10
 WIDTH = 100
 LONGEST = 24
+
+
+def duration(seconds: float, *, decimals: int = 0) -> str:
+    """Return a rough duration; with decimals, if it is less than a minute.
+
+    Examples
+    --------
+    >>> duration(7.4), duration(754), duration(7540), duration(7.4, decimals=1)
+    ('7 s', '12 min 34 s', '2 h 5 min', '7.4 s')
+    """
+    whole = round(seconds)
+    if whole < 60:
+        return f"{seconds:.{decimals}f} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
 
 
 def candidate_lines(ranking: Ranking) -> Iterator[str]:
