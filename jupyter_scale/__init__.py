@@ -72,9 +72,12 @@ def _jupyter_labextension_paths() -> list[dict[str, str]]:
 
 def load_ipython_extension(ipython: InteractiveShell) -> None:
     """Register the magics: what ``%load_ext jupyter_scale`` calls."""
-    from jupyter_scale import magics
+    from jupyter_scale.export.brought import bringing
 
-    magics.load_ipython_extension(ipython)
+    with bringing("extension"):
+        from jupyter_scale import magics
+
+        magics.load_ipython_extension(ipython)
 
 
 def unload_ipython_extension(ipython: InteractiveShell) -> None:

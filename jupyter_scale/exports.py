@@ -7,17 +7,19 @@ command line runs a notebook in a kernel of its own.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from distributed import Client
-from IPython.display import display
 
 from jupyter_scale import actions, clusters
 from jupyter_scale.command import Arguments
+from jupyter_scale.export.brought import bringing
 from jupyter_scale.export.finding import ExportError
 from jupyter_scale.export.options import Options
 
 if TYPE_CHECKING:
+    from jupyter_scale.export.claim import Claim
     from jupyter_scale.export.report import Report
 
 __all__ = ["ExportError", "export", "here", "options"]
@@ -50,6 +52,7 @@ def export(
     history: Sequence[str] | None = None,
     client: Client | None = None,
     show: Callable[[str], None],
+    tell: Callable[[Claim], None] = lambda claim: None,
 ) -> Report:
     """Do what a line says, and return what came of it.
 
@@ -77,7 +80,7 @@ def export(
         client=client,
         show=show,
     )
-    return made.report() if arguments.plan else making.write(made, show)
+    return made.report() if arguments.plan else making.write(made, show, tell)
 
 
 def here(arguments: Arguments, shell: Any) -> None:
@@ -88,13 +91,16 @@ def here(arguments: Arguments, shell: Any) -> None:
     ExportError
         As `export` does; findings are shown first.
     """
+    with bringing("export"):
+        _here(arguments, shell)
+
+
+def _here(arguments: Arguments, shell: Any) -> None:
     from jupyter_scale.export.report import Blocked
+    from jupyter_scale.view.exporting import Telling
 
-    stage = display(_Stage(""), display_id=True)  # type: ignore[no-untyped-call]  # IPython's
-
-    def show(line: str) -> None:
-        stage.update(_Stage(line))
-
+    asked = asdict(options(arguments)) | {"plan": arguments.plan}
+    telling = Telling(shell, (arguments.places or [""])[-1], asked)
     cluster = clusters.current()
     try:
         report = export(
@@ -103,21 +109,21 @@ def here(arguments: Arguments, shell: Any) -> None:
             live=True,
             history=list(shell.history_manager.input_hist_raw),
             client=cluster.client if cluster is not None else clusters.other(),
-            show=show,
+            show=telling.stage,
+            tell=telling.claim,
         )
     except Blocked as error:
-        stage.update(error.report)
+        telling.end("blocked", report=error.report)
         raise ExportError(error.report.head) from None
-    stage.update(report)
+    except ExportError as error:
+        telling.end("failed", error=str(error))
+        raise
+    except KeyboardInterrupt:
+        telling.end("interrupted")
+        raise
+    except BaseException as error:
+        telling.end("failed", error=f"{type(error).__name__}: {error}")
+        raise
+    telling.end("planned" if arguments.plan else "exported", report=report)
     if report.failed:
         raise ExportError("It was written, and does not hold: see the claims above.")
-
-
-class _Stage:
-    """A line that is replaced by the next."""
-
-    def __init__(self, text: str) -> None:
-        self._text = text
-
-    def __repr__(self) -> str:
-        return self._text

@@ -143,6 +143,7 @@ class Plan:
             claims=tuple(claims),
             notes=self.notes,
             commit=commit,
+            places={place: cell for one in self.notebooks for place, cell in one.places().items()},
         )
         tree.add(REPORT, report.to_json())
         report = replace(report, changes=tree.changes(self.folder), next=self._next(tree, commit))
@@ -309,7 +310,8 @@ def _planned(
     found = checks.check(
         ones, code, snapshot, lock, data=found_data, unpublished=unpublished, wheels=options.wheels
     )
-    places = [place for one in ones for place in texts(one)]
+    in_place = bool(beside.files)
+    places = [place for one in ones for place in texts(one, exported=in_place)]
     places += _scanned(tree, ones, beside)
     found = (
         *scan(places, values=private(home), home=str(Path.home())),
@@ -360,8 +362,12 @@ def export(
     return write(made, show)
 
 
-def write(made: Plan, show: Callable[[str], None] = _quiet) -> Report:
-    """Carry out a plan."""
+def write(
+    made: Plan,
+    show: Callable[[str], None] = _quiet,
+    tell: Callable[[Claim], None] = lambda claim: None,
+) -> Report:
+    """Carry out a plan; `tell` is told each claim as soon as it was tried."""
     before = made.report()
     if before.blocked:
         raise Blocked(before)
@@ -370,7 +376,7 @@ def write(made: Plan, show: Callable[[str], None] = _quiet) -> Report:
     tree, report = made.complete(commit=pinned)
     with tree.staged(made.folder) as stage:
         made.beside.write(stage)
-        claims, notes = _verified(made, stage, show)
+        claims, notes = _verified(made, stage, show, tell)
         made = replace(made, notes=(*made.notes, *notes))
         tree, report = made.complete(claims, pinned)
         tree.late(stage, tuple(tree.files.keys() - made.tree.files.keys()))
@@ -382,15 +388,19 @@ def write(made: Plan, show: Callable[[str], None] = _quiet) -> Report:
 
 
 def _verified(
-    made: Plan, stage: Path, show: Callable[[str], None]
+    made: Plan, stage: Path, show: Callable[[str], None], tell: Callable[[Claim], None]
 ) -> tuple[tuple[Claim, ...], tuple[str, ...]]:
     if not made.options.verify:
         return (), ("Not verified, as was asked.",)
     if any(pin.kind == "folder" for pin in made.lock.pins):
         return (), ("Not verified: a package is installed from this folder itself.",)
-    claims = verify(stage, made.options, show)
     hidden = {str(stage): ".", str(Path.home()): "~"}
-    return tuple(replace(one, details=_without(one.details, hidden)) for one in claims), ()
+
+    def plain(claim: Claim) -> Claim:
+        return replace(claim, details=_without(claim.details, hidden))
+
+    claims = verify(stage, made.options, show, lambda claim: tell(plain(claim)))
+    return tuple(map(plain, claims)), ()
 
 
 def _without(lines: Sequence[str], hidden: dict[str, str]) -> tuple[str, ...]:

@@ -30,6 +30,7 @@ __all__ = [
 
 KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
 """The kernelspec that repo2docker's image has, whatever it was called here."""
+LOADS = "%load_ext jupyter_scale"
 SKIPPED = "skip-execution"
 """The tag by which nbclient leaves a cell out."""
 NOT_COPIED = ("__pycache__", ".ipynb_checkpoints", ".git")
@@ -73,7 +74,7 @@ class Cell:
     @property
     def exports(self) -> bool:
         """Whether all that it does is to export: it is not to run where it was exported to."""
-        lines = [line.strip() for line in self.source.splitlines() if line.strip()]
+        lines = {line.strip() for line in self.source.splitlines() if line.strip()} - {LOADS}
         return bool(lines) and all(line.startswith("%scale export") for line in lines)
 
 
@@ -104,12 +105,22 @@ class Notebook:
         """Whether any of its cells ran."""
         return any(cell.count is not None or cell.outputs for cell in self.cells)
 
+    def places(self) -> dict[str, str]:
+        """Return the ids of cells by what findings call them, where the file has ids."""
+        numbers = iter(self.cells)
+        found = {}
+        for number, cell in enumerate(self.content["cells"], 1):
+            code = cell["cell_type"] == "code"
+            found[next(numbers).where if code else f"text cell {number}"] = cell.get("id", "")
+        return {place: cell for place, cell in found.items() if cell}
+
     @property
     def mimetypes(self) -> frozenset[str]:
         """Kinds of its outputs."""
         return frozenset(
             kind
             for cell in self.cells
+            if not cell.exports
             for output in cell.outputs
             for kind in output.get("data", ())
         )
@@ -238,7 +249,7 @@ def modules(folder: Path, names: Sequence[str] | frozenset[str] | set[str]) -> I
 
 
 def cleaned(notebook: Notebook) -> dict[str, Any]:
-    """Return the content that is published: another kernelspec, and no cell that exports."""
+    """Return the content that is published: another kernelspec; what exports does not run there."""
     content: dict[str, Any] = copy.deepcopy(dict(notebook.content))
     content["metadata"]["kernelspec"] = dict(KERNEL)
     numbers = iter(notebook.cells)
@@ -247,6 +258,8 @@ def cleaned(notebook: Notebook) -> dict[str, Any]:
             tags = cell["metadata"].setdefault("tags", [])
             if SKIPPED not in tags:
                 tags.append(SKIPPED)
+            # of what is written here they would be a part: no export would be like the one before
+            cell.update(outputs=[], execution_count=None)
     return content
 
 

@@ -50,7 +50,8 @@ def probe(
     indexes : bool
         Whether to read pip's configuration.
     """
-    loaded = dict(sys.modules)
+    imports = list(imports)[:MOST]
+    loaded = _of_others(dict(sys.modules), imports)
     installed = _Installed()
     here = os.path.realpath(folder)
     found: dict[str, Any] = {
@@ -64,7 +65,7 @@ def probe(
         "labextensions": installed.labextensions(),
     }
     found.update(_loaded(loaded, installed, here))
-    found["imports"] = {name: _resolved(name, installed, here) for name in list(imports)[:MOST]}
+    found["imports"] = {name: _resolved(name, installed, here) for name in imports}
     found["programs"] = {name: _program(name, installed) for name in programs}
     found["libraries"] = _libraries()
     found["indexes"] = _indexes() if indexes else []
@@ -326,6 +327,16 @@ def _conda() -> list[dict[str, Any]]:
 
 def _listed(one: Any) -> list[str]:
     return [one] if one and one != "None" else []
+
+
+def _of_others(modules: dict[str, Any], imports: list[str]) -> dict[str, Any]:
+    """Return the modules that are not loaded because of an export, where one has this process."""
+    brought = modules.get("jupyter_scale.export.brought")
+    if brought is None:
+        return modules
+    used = any(name.split(".", 1)[0] == "jupyter_scale" for name in imports)
+    ours = brought.names(used=used)
+    return {name: module for name, module in modules.items() if name not in ours}
 
 
 def _loaded(

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from jupyter_scale.export.claim import Claim, verdict
 from jupyter_scale.export.data import Data
 from jupyter_scale.export.lock import Lock
-from jupyter_scale.export.repository import HUB, launch
+from jupyter_scale.export.repository import badge
 from jupyter_scale.export.roots import Root
 
 __all__ = ["readme"]
@@ -54,7 +54,7 @@ def readme(
     names = list(notebooks)
     lines = [f"# {_escaped(title or names[0].removesuffix('.ipynb'))}", ""]
     if binder and commit:
-        lines += [f"[![Binder]({HUB}/badge_logo.svg)]({launch(binder, commit, names[0])})", ""]
+        lines += [badge(binder, commit, names[0]), ""]
     elif binder:
         lines += [
             "No link to Binder yet: it names a commit. Commit and push this folder, then export "

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -52,6 +52,8 @@ class Report:
         Commands, to be run in the folder.
     commit : str
         That the badge names.
+    places : mapping of str to str
+        Ids of the notebook's cells by what findings call them.
     """
 
     notebooks: tuple[str, ...]
@@ -68,6 +70,7 @@ class Report:
     notes: tuple[str, ...] = ()
     next: tuple[str, ...] = ()
     commit: str = ""
+    places: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def blocked(self) -> bool:
@@ -95,8 +98,15 @@ class Report:
             accept = f" (to accept all that can be: {self.answers})" if self.answers else ""
             return f"{names}: not exported, {count} to be answered{accept}"
         if self.written:
-            return f"{names}: exported to {self.folder}"
-        return f"{names}: nothing was written; this would go to {self.folder}"
+            return f"{names}: exported to {self.place}"
+        return f"{names}: nothing was written; this would go to {self.place}"
+
+    @property
+    def place(self) -> str:
+        """The folder, relative to the one in use where it is below that."""
+        here = Path.cwd()
+        below = self.folder.is_relative_to(here)
+        return str(self.folder.relative_to(here) if below else self.folder)
 
     def __str__(self) -> str:
         return "\n".join(self._lines())

@@ -13,7 +13,7 @@ from urllib.parse import quote, urlsplit
 
 from jupyter_scale.export.finding import ExportError
 
-__all__ = ["HUB", "committed", "launch", "spec"]
+__all__ = ["badge", "committed", "launch", "spec"]
 
 HUB = "https://mybinder.org"
 COMMIT = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?")
@@ -62,6 +62,11 @@ def launch(address: str, commit: str, notebook: str, hub: str = HUB) -> str:
     """
     path = quote(f"lab/tree/{quote(notebook)}", safe="")
     return f"{hub}/v2/{spec(address)}/{commit}?urlpath={path}"
+
+
+def badge(address: str, commit: str, notebook: str) -> str:
+    """Return the picture that starts a notebook of a commit, as Markdown."""
+    return f"[![Binder]({HUB}/badge_logo.svg)]({launch(address, commit, notebook)})"
 
 
 def committed(folder: Path, paths: list[str]) -> str:

@@ -20,8 +20,11 @@ from jupyter_scale.export.snapshot import Snapshot
 __all__ = ["BASE", "Root", "clusters", "found"]
 
 KERNEL = "ipykernel"
-STARTED = ("debugpy", "pip", "setuptools", "wheel", "uv", "nbclient", "nbconvert", "nbformat")
-"""What may be loaded in any kernel, or whoever runs it, without a word in the notebook."""
+STARTED = (
+    "debugpy", "pip", "setuptools", "wheel", "uv", "nbclient", "nbconvert", "nbformat",
+    "jupyter-scale",
+)  # fmt: skip
+"""What may be loaded in any kernel, or by what runs or exports it, and not be used otherwise."""
 BASE = frozenset(
     [
         "ipykernel", "jupyterhub", "jupyterlab", "jupyterlab-server", "jupyter-server",

@@ -51,17 +51,25 @@ REMEDY = "remove it here and in the outputs, and make it invalid where it came f
 KEPT_LOCAL = "write a path relative to the notebook, and run the cell again"
 
 
-def texts(notebook: Notebook) -> Iterator[tuple[str, str]]:
-    """Yield the texts of a notebook, with their places."""
+def texts(notebook: Notebook, *, exported: bool = True) -> Iterator[tuple[str, str]]:
+    """Yield the texts of a notebook, with their places.
+
+    Parameters
+    ----------
+    notebook : Notebook
+    exported : bool
+        Also what its exports have said, which is published where the notebook stays as it is.
+    """
     numbers = iter(notebook.cells)
     for number, cell in enumerate(notebook.content["cells"], 1):
-        code = cell["cell_type"] == "code"
-        where = next(numbers).where if code else f"text cell {number}"
+        read = next(numbers) if cell["cell_type"] == "code" else None
+        where = f"text cell {number}" if read is None else read.where
         yield where, "".join(cell["source"])
         yield f"metadata of {where}", json.dumps(cell["metadata"])
-        for output in cell.get("outputs", ()):
-            for text in _shown(output):
-                yield f"output of {where}", text
+        if exported or read is None or not read.exports:
+            for output in cell.get("outputs", ()):
+                for text in _shown(output):
+                    yield f"output of {where}", text
     metadata = {key: value for key, value in notebook.content["metadata"].items()
                 if key != "kernelspec"}  # fmt: skip
     yield "metadata", json.dumps(metadata)

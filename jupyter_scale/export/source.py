@@ -170,6 +170,8 @@ def _magic(line: str, said: Said) -> None:
         _shell(line.lstrip("!"), said)
         return
     name, _, rest = line.lstrip("%").strip().partition(" ")
+    if name == "scale":
+        _add(said.imports, "jupyter_scale")
     if name in ("pip", "conda", "mamba", "uv"):
         said.installs.append(f"{name} {rest.strip()}")
     elif name in ("load_ext", "reload_ext"):

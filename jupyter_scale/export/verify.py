@@ -46,7 +46,10 @@ Show = Callable[[str], None]
 
 
 def verify(
-    folder: str | Path, options: Options | None = None, show: Show = lambda line: None
+    folder: str | Path,
+    options: Options | None = None,
+    show: Show = lambda line: None,
+    tell: Callable[[Claim], None] = lambda claim: None,
 ) -> tuple[Claim, ...]:
     """Try what a folder claims.
 
@@ -58,6 +61,8 @@ def verify(
         ``timeout`` and ``image`` count.
     show : callable, optional
         Is told what is being done.
+    tell : callable, optional
+        Is told each claim as soon as it was tried.
 
     Returns
     -------
@@ -72,23 +77,31 @@ def verify(
     names = [*notebooks(folder)]
     if not names:
         raise ExportError(f"There is no notebook in {folder}.")
+    claims: list[Claim] = []
+
+    def add(*found: Claim) -> None:
+        for claim in found:
+            claims.append(claim)
+            tell(claim)
+
     # a space in it would break scripts' first lines
     with tempfile.TemporaryDirectory(prefix="scale-verify-", ignore_cleanup_errors=True) as home:
         scratch = Path(home)
         show("Asking repo2docker")
-        claims = [_accepted(folder), _fitting(folder, scratch)]
+        add(_accepted(folder))
+        add(_fitting(folder, scratch))
         claim, environment = _built(folder, scratch / "environment", show)
-        claims.append(claim)
+        add(claim)
         for number, name in enumerate(names):
             found = _tried(folder, name, environment, scratch / f"run-{number}", options, show)
             several = f"{name}: " if len(names) > 1 else ""
-            claims += [replace(one, name=f"{several}{one.name}") for one in found]
+            add(*(replace(one, name=f"{several}{one.name}") for one in found))
         if (folder / INDEX).is_file() and (folder / FOLDER).is_dir():
-            claims.append(_paged(folder))
+            add(_paged(folder))
         if options.image:
             from jupyter_scale.export.image import imaged
 
-            claims.append(imaged(folder, names[0], show))
+            add(imaged(folder, names[0], show))
     return tuple(claims)
 
 

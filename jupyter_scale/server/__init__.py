@@ -17,6 +17,7 @@ def _load_jupyter_server_extension(serverapp: Any) -> None:
     from jupyter_scale.server.watcher import Watcher
 
     serverapp.web_app.add_handlers(".*$", handlers(serverapp.web_app.settings["base_url"]))
-    watcher = Watcher(serverapp.event_logger, serverapp.session_manager)
+    root = getattr(serverapp.contents_manager, "root_dir", "")
+    watcher = Watcher(serverapp.event_logger, serverapp.session_manager, root)
     serverapp.web_app.settings["jupyter_scale"] = watcher
     serverapp.io_loop.add_callback(watcher.start)

@@ -222,6 +222,26 @@ class OneSearch(Handler):
         self.set_status(204)
 
 
+class Exports(Handler):
+    """The last export of each kernel of this server."""
+
+    @web.authenticated
+    @authorized
+    async def get(self) -> None:
+        self.finish({"exports": await self.watcher.states("exports")})
+
+
+class OneExport(Handler):
+    """What is known of one export: forget it."""
+
+    @web.authenticated
+    @authorized
+    async def delete(self, name: str) -> None:
+        await apart(_dismiss, name)
+        await self.watcher.tell("exports")
+        self.set_status(204)
+
+
 class Runs(Handler):
     """The latest searches on record, whoever ran them."""
 
@@ -341,6 +361,18 @@ def _entry(name: str) -> Any:
     return entry
 
 
+def _dismiss(name: str) -> None:
+    from jupyter_scale.clusters.connection import Process
+    from jupyter_scale.export import note
+
+    found = note.find(name)
+    if found is None or not Process.this().same(found.owner):
+        raise Refused("there is no such export", 404)
+    if found.alive:
+        raise Refused("it is running: interrupt its kernel first", 409)
+    note.forget(name)
+
+
 @contextmanager
 def _record(missing: int = 404) -> Iterator[Any]:
     """Open the record; refuse what is wrong with it, or what is missing there."""
@@ -390,6 +422,8 @@ def handlers(base_url: str) -> list[tuple[str, type[Handler]]]:
         f"clusters/{name}": OneCluster,
         "searches": Searches,
         f"searches/{name}": OneSearch,
+        "exports": Exports,
+        f"exports/{name}": OneExport,
         "runs": Runs,
         f"runs/{name}": OneRun,
         f"runs/{name}/{name}": TwoRuns,

@@ -1,4 +1,4 @@
-"""What is told of clusters and searches: plain dictionaries, without keys to anything."""
+"""What is told of clusters, searches and exports: plain dictionaries, without keys to anything."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from jupyter_scale.clusters import Connection, Profile, default, profiles
 from jupyter_scale.clusters.dashboard import proxied
 from jupyter_scale.clusters.limits import ClusterError
 from jupyter_scale.clusters.parity import differing
+from jupyter_scale.export.note import Note
 from jupyter_scale.journal import Entry
 from jupyter_scale.runs import Run
 
-__all__ = ["cluster", "profiled", "run", "search"]
+__all__ = ["cluster", "export", "profiled", "run", "search"]
 
 
 def cluster(connection: Connection) -> dict[str, Any]:
@@ -64,6 +65,43 @@ def search(entry: Entry, notebooks: Mapping[str, str]) -> dict[str, Any]:
         "best": best,
         "failures": list(entry.failures),
     }
+
+
+def export(note: Note, root: str) -> dict[str, Any]:
+    """Return what is told of a kernel's export.
+
+    Parameters
+    ----------
+    note : Note
+    root : str
+        What the server shows: files are named relative to it, and not at all outside of it.
+    """
+    names = ("id", "kernel", "cell", "options", "status", "stage", "started", "error")
+    report = note.report and {
+        **note.report,
+        "findings": [{**one, "file": below(one["file"], root)} for one in note.report["findings"]],
+    }
+    return {
+        **{name: getattr(note, name) for name in names},
+        "folder": note.folder,
+        "path": below(note.folder, root),
+        "claims": list(note.claims),
+        "report": report,
+    }
+
+
+def below(path: str, root: str) -> str | None:
+    """Return a path as the server's contents name it, or None.
+
+    Examples
+    --------
+    >>> below("/home/ada/a/out", "/home/ada"), below("/home/ada", "/home/ada"), below("/a", "/b")
+    ('a/out', '', None)
+    """
+    if not path or not root or not PurePath(path).is_relative_to(root):
+        return None
+    found = PurePath(path).relative_to(root).as_posix()
+    return "" if found == "." else found
 
 
 def run(run: Run) -> dict[str, Any]:

@@ -1,8 +1,8 @@
-"""Tells whoever listens, by Jupyter's events, which clusters and searches have changed.
+"""Tells whoever listens, by Jupyter's events, which clusters, searches and exports have changed.
 
-The state is in files (`clusters.connection`, `journal`): they are looked at twice a second by name
-and time only, and read, in a thread, when one has changed. What a dead process has left is noticed
-by looking at the processes of what is said to run.
+The state is in files (`clusters.connection`, `journal`, `export.note`): they are looked at twice a
+second by name and time only, and read, in a thread, when one has changed. What a dead process has
+left is noticed by looking at the processes of what is said to run.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ __all__ = ["SCHEMA", "Watcher"]
 SCHEMA = "https://events.jupyter.org/jupyter_scale/changed/v1"
 LOOK = 0.5  # seconds between looks at the files
 PROCESSES = 2.0  # ... at the processes
-KINDS = {"choices": "choice-", "clusters": "scale-", "searches": "search-"}
+KINDS = {"choices": "choice-", "clusters": "scale-", "exports": "export-", "searches": "search-"}
 """How the names of the files begin, by kind."""
 
 
@@ -34,10 +34,12 @@ class Watcher:
     ----------
     logger : jupyter_events.EventLogger
     sessions : jupyter_server.services.sessions.SessionManager
+    root : str
+        The folder that the server shows; empty where what it shows are no files of this machine.
     """
 
-    def __init__(self, logger: Any, sessions: Any) -> None:
-        self._logger, self._sessions = logger, sessions
+    def __init__(self, logger: Any, sessions: Any, root: str = "") -> None:
+        self._logger, self._sessions, self._root = logger, sessions, root
         self._stamps: dict[str, dict[str, tuple[int, int]]] = {kind: {} for kind in KINDS}
         self._told: dict[str, dict[str, Any]] = {kind: {} for kind in KINDS}
         self._next = 0.0
@@ -92,6 +94,8 @@ class Watcher:
             return [{"id": kernel, "cluster": one.cluster} for kernel, one in chosen.items()]
         if kind == "clusters":
             return await asyncio.to_thread(_clusters)
+        if kind == "exports":
+            return await asyncio.to_thread(_exports, self._root)
         notebooks = await self.notebooks()
         return await asyncio.to_thread(_searches, notebooks)
 
@@ -134,13 +138,22 @@ def _searches(notebooks: dict[str, str]) -> list[dict[str, Any]]:
     return [search(entry, notebooks) for entry in journal.entries() if server.same(entry.owner)]
 
 
+def _exports(root: str) -> list[dict[str, Any]]:
+    from jupyter_scale.clusters.connection import Process
+    from jupyter_scale.export.note import notes
+    from jupyter_scale.server.states import export
+
+    server = Process.this()
+    return [export(note, root) for note in notes() if server.same(note.owner)]
+
+
 def schema() -> dict[str, Any]:
     """Return the schema of the event."""
     states = {"type": "array", "items": {"type": "object", "required": ["id"]}}
     return {
         "$id": SCHEMA,
         "version": "1",
-        "title": "Clusters or searches have changed",
+        "title": "Clusters, searches or exports have changed",
         "description": "The new states of those that have changed, and the ids of those removed.",
         "personal-data": False,
         "type": "object",

@@ -10,6 +10,7 @@ import { type Action, alive, type ISearch } from './states';
 export const COMMANDS = {
   open: 'jupyter-scale:open-panel',
   search: 'jupyter-scale:new-search',
+  export: 'jupyter-scale:export',
   start: 'jupyter-scale:start-cluster',
   pause: 'jupyter-scale:pause-search',
   resume: 'jupyter-scale:resume-search',
@@ -49,6 +50,14 @@ export function addCommands(
     execute: () => {
       app.shell.activateById(panel.id);
       panel.expandNewSearch();
+    }
+  });
+  commands.addCommand(COMMANDS.export, {
+    label: trans.__('Export Notebook as a Repository…'),
+    caption: trans.__('Make the notebook in front a repository to run'),
+    execute: () => {
+      app.shell.activateById(panel.id);
+      panel.expandExport();
     }
   });
   commands.addCommand(COMMANDS.start, {

@@ -17,6 +17,9 @@ import { Clusters } from './clusters';
 import { addCommands, COMMANDS } from './commands';
 import type { IContext } from './context';
 import { Dashboards } from './dashboards';
+import { ExportForms } from './exportform';
+import { Exports } from './exports';
+import { Files } from './files';
 import { Feed } from './feed';
 import { Forms } from './form';
 import { goTo, insertMagic, kernelOf, Notebooks, run } from './notebooks';
@@ -74,6 +77,9 @@ function activate(
     choices,
     clusters: new Clusters(requests, feed),
     dashboards: new Dashboards(app, shell),
+    exportForms: new ExportForms(),
+    exports: new Exports(requests, feed),
+    files: new Files(app),
     forms: new Forms(),
     notebooks,
     runs: new Runs(requests, searches),

@@ -121,6 +121,52 @@ export function insertMagic(panel: NotebookPanel, source: string): Cell[] {
 }
 
 /**
+ * Have the cell that exports this notebook say this; where there is none yet, it is put last.
+ *
+ * Neither the active cell nor the focus changes.
+ */
+export function putExport(panel: NotebookPanel, line: string): Cell | null {
+  const { widgets, model } = panel.content;
+  const sources = widgets.map(({ model }) =>
+    model.type === 'code' ? model.sharedModel.getSource() : ''
+  );
+  const last = sources.map(isExport).lastIndexOf(true);
+  const others = sources.filter((_, i) => i !== last);
+  const isLoaded = others.some(source => LOADS.test(source));
+  const source = isLoaded ? line : `${LOAD}\n${line}`;
+  const found = widgets[last];
+  if (found) {
+    found.model.sharedModel.setSource(source);
+    return found;
+  }
+  model?.sharedModel.addCell({ cell_type: 'code', source });
+  return panel.content.widgets.at(-1) ?? null;
+}
+
+/** Whether all that a cell does is to export: it is not to run where it was exported to. */
+function isExport(source: string): boolean {
+  const lines = source
+    .split('\n')
+    .map(line => line.trim())
+    .filter(line => line && line !== LOAD);
+  return (
+    lines.length > 0 && lines.every(line => line.startsWith('%scale export'))
+  );
+}
+
+/** What a code cell says is wrong, in one line, or nothing. */
+export function complaint(cell: Cell): string {
+  const outputs = (cell.model as ICodeCellModel).outputs.toJSON();
+  const said = outputs.map(one => {
+    if (one.output_type === 'error') {
+      return `${String(one['ename'])}: ${String(one['evalue'])}`;
+    }
+    return one['name'] === 'stderr' ? String(one['text']) : '';
+  });
+  return said.filter(Boolean).at(-1)?.trim().split('\n')[0] ?? '';
+}
+
+/**
  * Run these cells, and wait for their end.
  *
  * A kernel drops what waits when a cell fails, and a search that is stopped is such a cell: what

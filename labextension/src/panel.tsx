@@ -16,10 +16,12 @@ import { SearchSection } from './searchsection';
 export const PANEL = 'jupyter-scale-panel';
 const NEW_SEARCH = 1;
 const RUNS = 3;
+const EXPORT = 5;
 /** Of the sections, when one of these is opened: they are long. */
 const SIZES: Readonly<Record<number, number[]>> = {
   [NEW_SEARCH]: [3, 16, 3, 0, 2, 0],
-  [RUNS]: [3, 0, 4, 10, 2, 0]
+  [RUNS]: [3, 0, 4, 10, 2, 0],
+  [EXPORT]: [3, 0, 3, 0, 2, 16]
 };
 
 /** A section; tells whether it is in sight. */
@@ -83,7 +85,7 @@ export class Panel extends SidePanel {
     const accordion = this.content as AccordionPanel;
     accordion.collapse(NEW_SEARCH);
     accordion.collapse(RUNS);
-    accordion.collapse(sections.length - 1);
+    accordion.collapse(EXPORT);
     accordion.setRelativeSizes([5, 0, 4, 0, 3, 0]);
     accordion.expansionToggled.connect((_, index) => {
       const sizes = SIZES[index];
@@ -96,5 +98,10 @@ export class Panel extends SidePanel {
   /** Open the section in which a search is filled in. */
   expandNewSearch(): void {
     (this.content as AccordionPanel).expand(NEW_SEARCH);
+  }
+
+  /** Open the section in which the notebook is exported. */
+  expandExport(): void {
+    (this.content as AccordionPanel).expand(EXPORT);
   }
 }

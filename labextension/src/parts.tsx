@@ -251,12 +251,14 @@ export function NumberField(props: INumber): JSX.Element {
 interface IText extends IDescribed {
   label: string;
   value: string;
+  isWide?: boolean;
+  placeholder?: string;
   onChange: (value: string) => void;
 }
 
 /** A line of code. */
 export function CodeField(props: IText): JSX.Element {
-  const { value, onChange, ...field } = props;
+  const { value, placeholder, onChange, ...field } = props;
   return (
     <Field {...field}>
       {control => (
@@ -266,10 +268,42 @@ export function CodeField(props: IText): JSX.Element {
           className="jps-Input jps-mod-code"
           spellCheck={false}
           autoComplete="off"
+          placeholder={placeholder}
           value={value}
           onChange={event => onChange(event.target.value)}
         />
       )}
     </Field>
+  );
+}
+
+interface ITick {
+  label: string;
+  /** What it does. */
+  note?: string;
+  checked: boolean;
+  onChange: (checked: boolean) => void;
+}
+
+/** Something to have or not. */
+export function Tick({ label, note, checked, onChange }: ITick): JSX.Element {
+  const id = React.useId();
+  return (
+    <div className="jps-Tick">
+      <label>
+        <input
+          type="checkbox"
+          checked={checked}
+          aria-describedby={note && id}
+          onChange={event => onChange(event.target.checked)}
+        />
+        <span>{label}</span>
+      </label>
+      {note && (
+        <span id={id} className="jps-Note">
+          {note}
+        </span>
+      )}
+    </div>
   );
 }

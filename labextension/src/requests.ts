@@ -5,6 +5,7 @@ import type {
   Action,
   IAdapt,
   ICluster,
+  IExport,
   IProfiles,
   IRun,
   ISearch,
@@ -74,6 +75,15 @@ export class Requests {
 
   forget(id: string): Promise<void> {
     return this._ask('DELETE', ['searches', id]);
+  }
+
+  async exports(): Promise<IExport[]> {
+    return (await this._get<{ exports: IExport[] }>('exports')).exports;
+  }
+
+  /** Forget an export that has ended. */
+  dismiss(id: string): Promise<void> {
+    return this._ask('DELETE', ['exports', id]);
   }
 
   async runs(): Promise<IRun[]> {

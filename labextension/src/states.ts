@@ -117,6 +117,96 @@ export interface IShown {
   readonly text: string;
 }
 
+/** What is in the way of running a notebook elsewhere, or of publishing it. */
+export interface IFinding {
+  readonly id: string;
+  readonly level: 'blocker' | 'warning';
+  /** `cell 3`, a file, a package. */
+  readonly where: string;
+  readonly what: string;
+  readonly remedy: string;
+  /** What accepting a blocker says; nothing where that does not help. */
+  readonly answer: string;
+  /** Whether it is still to be answered. */
+  readonly open: boolean;
+  /** The id of the cell that it is about, or nothing. */
+  readonly cell: string;
+  /** The file, as the server's contents name it. */
+  readonly file: string | null;
+}
+
+/** One thing that is said of an exported folder. */
+export interface IClaim {
+  readonly name: string;
+  readonly status: 'verified' | 'not verified' | 'failed';
+  readonly details: readonly string[];
+}
+
+export interface IExportReport {
+  /** All of it in one line. */
+  readonly head: string;
+  readonly python: string;
+  /** Packages in the lock. */
+  readonly pinned: number;
+  readonly verdict: string;
+  readonly findings: readonly IFinding[];
+  readonly roots: readonly {
+    readonly name: string;
+    readonly version: string;
+    readonly reasons: readonly string[];
+  }[];
+  readonly changes: readonly {
+    readonly path: string;
+    readonly kind: 'new' | 'changed' | 'same' | 'removed' | 'foreign';
+  }[];
+  readonly claims: readonly IClaim[];
+  readonly notes: readonly string[];
+  /** Commands that are left to do. */
+  readonly next: readonly string[];
+  /** Markdown, or nothing before there is a commit. */
+  readonly badge: string;
+}
+
+/** What a line of `%scale export` asks for. */
+export interface IExportOptions {
+  readonly folder: string;
+  readonly plan: boolean;
+  readonly accept: readonly string[];
+  readonly yes: boolean;
+  readonly wheels: boolean;
+  readonly binder: string;
+  readonly thebe: boolean;
+  readonly course: boolean;
+  readonly docker: boolean;
+  readonly kubernetes: boolean;
+  /** Of the image in manifests. */
+  readonly name: string;
+  readonly image: boolean;
+  readonly git: boolean;
+  readonly verify: boolean;
+  readonly sources: readonly (readonly string[])[];
+}
+
+/** The last export of a kernel's notebook. */
+export interface IExport {
+  readonly id: string;
+  readonly kernel: string;
+  readonly cell: string;
+  readonly options: IExportOptions;
+  readonly folder: string;
+  /** The same as the server's contents name it; null where they do not have it. */
+  readonly path: string | null;
+  readonly started: number;
+  readonly status:
+    'running' | 'planned' | 'blocked' | 'exported' | 'failed' | 'interrupted';
+  /** What is being done. */
+  readonly stage: string;
+  /** Those that were tried so far. */
+  readonly claims: readonly IClaim[];
+  readonly report: IExportReport | null;
+  readonly error: string;
+}
+
 /** The cluster that a kernel is to use; `id` is the kernel's. */
 export interface IChoice {
   readonly id: string;

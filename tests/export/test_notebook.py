@@ -35,7 +35,7 @@ def written(folder: Path, *sources: str, name: str = "nb.ipynb", **metadata: obj
         ("%%bash\nset -e\nif true; then\n  curl x\nfi\n", "programs", ["curl"]),
         ("%%html\n<b>import this</b>", "imports", []),
         ("%%time\nimport a", "imports", ["a"]),
-        ("%%scale -o report\nimport a", "imports", ["a"]),
+        ("%%scale -o report\nimport a", "imports", ["jupyter_scale", "a"]),
         ("%time import a", "imports", ["a"]),
         ("%matplotlib inline", "imports", ["matplotlib"]),
         ("%load_ext thing.sub", "imports", ["thing.sub"]),
