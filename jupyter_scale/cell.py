@@ -31,7 +31,7 @@ from distributed import Client
 from IPython.core.inputtransformer2 import cell_magic
 from IPython.core.interactiveshell import ExecutionInfo, ExecutionResult, InteractiveShell
 
-from jupyter_scale import actions, clusters, runs
+from jupyter_scale import actions, clusters, records, runs
 from jupyter_scale.command import CELL, Arguments
 from jupyter_scale.search import Control, PlanOnly, SearchStopped, merged
 from jupyter_scale.view.buttons import Buttons, watched
@@ -127,6 +127,9 @@ class Cells:
         if contexts and contexts[-1].owner is owner:
             contexts.pop().stack.close()
         with ExitStack() as stack:
+            record = self._record(arguments, owner, client)
+            if record is not None:  # when all else is over, and the cell's output complete
+                stack.callback(records.log_all, record.runs, record.path)
             control = Control()
             buttons = Buttons(control) if watched(self._shell) else None
             progress = Progress(
@@ -135,7 +138,6 @@ class Cells:
             stack.callback(progress.close)
             if arguments.seed is not None:
                 _seed(arguments.seed, stack)
-            record = self._record(arguments, owner, client)
             if record is not None:
                 stack.callback(record.close)
             context = _Open(owner, stack, arguments.plan)

@@ -55,6 +55,7 @@ examples:
   %scale export DIR              this notebook as a repository that anybody can run
   %scale runs                    every search so far
   %scale resume last             go on with one that was broken off
+  %scale log last --mlflow URI   write one to an MLflow server
   %%scale                        first line of a cell: run the cell merged
   %%scale --plan                 show what would be fitted, fit nothing
 """
@@ -147,6 +148,19 @@ examples:
   %scale note last "with the new labels" --tag paper
   %scale note 3f2a --untag paper
 """
+_LOG_EPILOG = """\
+A run is named by its id, by the beginning of that, or by the word last. What is there already is
+brought up to date. These settings of Dask's configuration tell where every search goes by itself:
+
+  jupyter-scale:
+    mlflow: http://127.0.0.1:5000
+    callbacks: [mymodule:function]
+
+examples:
+  %scale log last                to where the settings say
+  %scale log last --mlflow http://127.0.0.1:5000 --experiment digits
+  %scale log last --mlflow sqlite:///mlflow.db
+"""
 _RM_EPILOG = """\
 examples:
   %scale rm 3f2a 77b1
@@ -186,6 +200,8 @@ class Arguments(argparse.Namespace):
     text: str | None = None
     tag: list[str] | None = None
     untag: list[str] | None = None
+    mlflow: str | None = None
+    experiment: str = ""
     notebook: str | None = None
     since: float | None = None
     until: float | None = None
@@ -278,7 +294,8 @@ def _build() -> dict[str, _Parser]:
     line = _new("%scale", "Run plain scikit-learn on a Dask cluster.", _LINE_EPILOG)
     line.usage = (
         "%%scale [up | list | use | to | adapt | down | watch | dashboard | profiles | manifest\n"
-        "        | export | runs | show | diff | resume | rerun | note | rm | help] [-h]"
+        "        | export | runs | show | diff | resume | rerun | note | log | rm\n"
+        "        | help] [-h]"
     )
     to = _new("%scale to", "Have this many workers from now on, also when some are lost.")
     to.add_argument("number", type=_whole, metavar="N", help="workers")
@@ -469,6 +486,19 @@ def _build_runs() -> dict[str, _Parser]:
     note.add_argument("text", nargs="?", metavar="NOTE", help="takes the place of the one before")
     note.add_argument("--tag", metavar="TAG", action="append", help="add a tag")
     note.add_argument("--untag", metavar="TAG", action="append", help="take a tag away")
+    log = _new(
+        "%scale log",
+        "Write a run, with its candidates, to a tracking service: scores, parameters, tags,\n"
+        "packages, the cell; from the notebook that has fitted it also the model.",
+        _LOG_EPILOG,
+    )
+    log.add_argument("run", metavar="RUN", help="see %%scale runs")
+    log.add_argument(
+        "--mlflow", metavar="URI", help="to this MLflow server; default: where the settings say"
+    )
+    log.add_argument(
+        "--experiment", default="", metavar="NAME", help="default: the notebook's name"
+    )
     rm = _new(
         "%scale rm",
         "Take runs off the record, with their scores: searches no longer know their cells.",
@@ -479,7 +509,7 @@ def _build_runs() -> dict[str, _Parser]:
         "--before", dest="until", type=_day, metavar="DATE", help="all that began before this day"
     )
     rm.add_argument("--dry-run", action="store_true", help="say which, and remove none")
-    return {**parsers, "diff": diff, "note": note, "rm": rm}
+    return {**parsers, "diff": diff, "note": note, "log": log, "rm": rm}
 
 
 def _build_cell() -> _Parser:

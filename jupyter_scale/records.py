@@ -5,13 +5,15 @@ What is returned shows itself in a notebook and prints as text.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from jupyter_scale import runs
 from jupyter_scale.command import Arguments
 
-__all__ = ["DONE", "RERUN", "RESUME", "concluded", "found", "source"]
+__all__ = ["DONE", "RERUN", "RESUME", "concluded", "found", "log_all", "source"]
 
 SHOWN = 20
 RESUME, RERUN = "resume", "rerun"
@@ -122,10 +124,60 @@ def _rm(arguments: Arguments) -> str:
     return f"{word} {names}{more}." if going else "Nothing to remove."
 
 
+def _log(arguments: Arguments) -> str:
+    trackers = _trackers(arguments.mlflow, arguments.experiment)
+    if not trackers:
+        raise runs.RecordError(
+            "Where to? Say --mlflow URI, or set jupyter-scale.mlflow or jupyter-scale.callbacks."
+        )
+    run = found(arguments.run)
+    return "\n".join(runs.log(run.id, tracker) for tracker in trackers)
+
+
+def _tell(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def _trackers(uri: str | None = None, experiment: str = "") -> list[runs.Tracker]:
+    """Return what a line names, or else what the settings tell of every search."""
+    server = runs.mlflow.configured(uri or "", experiment, show=_tell)
+    return [*([server] if server else []), *([] if uri else runs.tracking.callbacks())]
+
+
+def log_all(recorded: list[runs.Run], path: Path) -> None:
+    """Tell those that are set of a cell's searches; what goes wrong costs a line and nothing else.
+
+    Parameters
+    ----------
+    recorded : list of Run
+    path : Path
+        The record that they are in.
+    """
+    if not recorded:
+        return
+    again = "%scale log {} tries it again"
+    try:
+        trackers = _trackers()
+    except Exception as error:
+        _tell(f"Not logged: {error}. {again.format(recorded[-1].id)}.")
+        return
+    for run in recorded:
+        for tracker in list(trackers):
+            try:
+                print(runs.log(run.id, tracker, runs.Store(path)))
+            except KeyboardInterrupt:
+                _tell(f"Not logged, by your wish. {again.format(run.id)}.")
+                return
+            except Exception as error:
+                _tell(f"{run.id} is on record, and not logged: {error}. {again.format(run.id)}.")
+                trackers.remove(tracker)  # a cell may search in a loop
+
+
 DONE: dict[str, Callable[[Arguments], Any]] = {
     "runs": _runs,
     "show": _show,
     "diff": _diff,
     "note": _note,
+    "log": _log,
     "rm": _rm,
 }

@@ -5,7 +5,7 @@ from jupyter_scale.command import complete, help_text, parse
 
 COMMANDS = ["up", "list", "use", "to", "adapt", "down", "watch", "dashboard"]
 COMMANDS += ["profiles", "manifest"]
-COMMANDS += ["runs", "show", "resume", "rerun", "diff", "note", "rm", "help", "export"]
+COMMANDS += ["runs", "show", "resume", "rerun", "diff", "note", "log", "rm", "help", "export"]
 
 
 def test_a_cell_line_gives_typed_values() -> None:

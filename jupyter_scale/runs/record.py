@@ -88,6 +88,7 @@ class Record:
         resumed: Run | None = None,
     ) -> None:
         self.runs: list[Run] = []
+        self.path = store.path
         self._store = store
         self._origin = origin or Origin()
         self._client = client
@@ -121,7 +122,7 @@ class Record:
             )
             self.runs.append(run)
             report.run = run.id
-            self._writers[id(report)] = _Writer(self._store.path, run, report, self._client)
+            self._writers[id(report)] = _Writer(self.path, run, report, self._client)
         self._writers[id(report)].plan(plan)
 
     def cell(

@@ -23,6 +23,7 @@ from jupyter_scale.search.backend import MergedBackend
 from jupyter_scale.search.cache import Cache
 from jupyter_scale.search.control import Control, SearchStopped
 from jupyter_scale.search.execute import Cluster, run_here
+from jupyter_scale.search.fitted import hold
 from jupyter_scale.search.internals import (
     ParallelBackendBase,
     SequentialBackend,
@@ -304,6 +305,8 @@ class Session:
         self.report.searches.append(report)
         if planner.caller is not None:
             planner.caller.scale_report = report
+            if self.recorder.records and planner.plan.setups:
+                hold(planner.caller, planner.plan.data[planner.plan.setups[0].X])
         return report
 
 
