@@ -24,8 +24,10 @@ from jupyter_scale.cell import Cells
 from jupyter_scale.clusters.preparation import prepare
 from jupyter_scale.command import CELL, OFF, Arguments, complete, help_text, parse
 from jupyter_scale.export import opened
+from jupyter_scale.parallel.launch import show_with
 from jupyter_scale.view.dashboard import dashboard
 from jupyter_scale.view.frontend import kernel
+from jupyter_scale.view.training import Curve
 from jupyter_scale.view.watch import Watch, name_of, watch
 
 if TYPE_CHECKING:
@@ -68,11 +70,13 @@ class Magics:
         self._shell.register_magic_function(scale_cell, "cell", "scale")
         self._shell.Completer.custom_matchers.append(_match)
         self._cells.register()
+        show_with(lambda: Curve(self._shell))
 
     def unregister(self) -> None:
         """Take all of it back."""
         self._unwatch("the extension was unloaded")
         self._cells.unregister()
+        show_with(lambda: None)
         self._shell.Completer.custom_matchers.remove(_match)
         for kind in ("line", "cell"):
             self._shell.magics_manager.magics[kind].pop("scale", None)
@@ -170,6 +174,8 @@ class Magics:
                 if not arguments.plan:
                     client = client or _started()
                     _prepare(client, force=arguments.force)
+                if client is not None:
+                    clusters.make_default(client)
         with _one_line():
             self._cells.enter(arguments, client)
 

@@ -66,6 +66,17 @@ def test_status_names_the_cluster_and_the_next_step(ready: Any) -> None:
     assert "Next: begin a cell with %%scale" in text
 
 
+def test_plain_dask_uses_the_cluster_of_the_cell(ready: Any) -> None:
+    made = "import dask, distributed, os\nown = distributed.Client(processes=False, {})"
+    assert ready.run(made.format("dashboard_address='127.0.0.1:0'")).status == "ok"
+    compute = "dask.delayed(os.getpid)().compute() == os.getpid()"
+    assert ready.run(compute).value == "True"
+    assert ready.run(f"%%scale\n{compute}").value == "False"
+    kept = "x = dask.delayed(os.getpid)().persist()\ndistributed.futures_of(x)[0].client is own"
+    assert ready.run(f"%%scale\n{kept}").value == "False"
+    ready.run("own.close()")
+
+
 @pytest.mark.parametrize(
     ("line", "says"),
     [

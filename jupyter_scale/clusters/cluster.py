@@ -18,6 +18,7 @@ from typing import Any
 
 import dask
 from distributed import Client, default_client, fire_and_forget
+from distributed.client import ensure_default_client
 
 from jupyter_scale.clusters import registry
 from jupyter_scale.clusters.backend import reason
@@ -32,6 +33,7 @@ __all__ = [
     "close",
     "current",
     "leave",
+    "make_default",
     "mine",
     "nearest",
     "of",
@@ -283,6 +285,15 @@ def other() -> Client | None:
     except ValueError:
         return None
     return None if of(client) is not None or client.status != "running" else client
+
+
+def make_default(client: Client) -> None:
+    """Have plain Dask use this client too, whichever was made last.
+
+    Not only in a context: a cell begins and ends in two of them.
+    """
+    if default_client() is not client:
+        ensure_default_client(client)
 
 
 def leave() -> None:
