@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parents[1] / "jupyter_scale"
-PARTS = ("search", "clusters", "runs", "export")
+PARTS = ("search", "clusters", "runs", "export", "parallel")
 JUPYTER = ("IPython", "ipykernel", "ipywidgets", "jupyter_server")
 
 
