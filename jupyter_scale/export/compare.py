@@ -18,6 +18,7 @@ from itertools import zip_longest
 from typing import Any
 
 from jupyter_scale.export import picture, tokens
+from jupyter_scale.export.notebook import SKIPPED
 
 __all__ = ["TAGS", "Comparison", "Difference", "compare"]
 
@@ -115,9 +116,12 @@ def compare(
         if "code" not in [cell.cell_type for cell in (one, other) if cell is not None]:
             continue
         title = _title(other if one is None else one)
+        tags = {tag for cell in (one, other) if cell for tag in cell.metadata.get("tags", [])}
         if one is None or other is None or one.source != other.source:
             differences.append(Difference(number, title, "source", "", "is not the same cell"))
-        elif set(TAGS) & {*one.metadata.get("tags", []), *other.metadata.get("tags", [])}:
+        elif SKIPPED in tags and _unrun(one):
+            pass  # it did not run, and is not to: there is nothing that could be compared
+        elif tags & {*TAGS, SKIPPED}:
             cells["left_out"].append(number)
         elif _unrun(one):
             cells["unrun"].append(number)

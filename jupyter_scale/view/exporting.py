@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from IPython.display import display
+from IPython.display import clear_output, display
 
 from jupyter_scale import actions
 from jupyter_scale.clusters import registry
 from jupyter_scale.clusters.connection import Process
 from jupyter_scale.export import note
 from jupyter_scale.export.claim import Claim
+from jupyter_scale.export.notebook import Cell
 from jupyter_scale.export.report import Report
 from jupyter_scale.view import frontend
 
@@ -35,6 +36,9 @@ class Telling:
     """
 
     def __init__(self, shell: Any, folder: str, asked: Mapping[str, Any]) -> None:
+        if Cell(1, shell.history_manager.input_hist_raw[-1]).exports:
+            # IPython's words, that the extension is loaded already
+            clear_output(wait=True)  # type: ignore[no-untyped-call]  # IPython's
         self._output = display(Stage(""), display_id=True)  # type: ignore[no-untyped-call]  # IPython's
         self._note: note.Note | None = None
         if not (kernel := frontend.kernel(shell)):

@@ -261,7 +261,12 @@ function Packages({ trans, report }: IReport): JSX.Element {
   const { python, pinned, roots } = report;
   return (
     <details className="jps-Details">
-      <summary>{trans.__('Python %1 and %2 packages', python, pinned)}</summary>
+      <summary>
+        {[
+          trans._n('%1 package', '%1 packages', pinned),
+          trans.__('Python %1', python)
+        ].join(', ')}
+      </summary>
       <ul className="jps-Failures" aria-label={trans.__('Packages')}>
         {roots.map(({ name, version, reasons }) => (
           <li key={name}>

@@ -30,13 +30,14 @@ const FLAGS: readonly Part[] = [
 const PLAIN = /^[\w@%+=:,./~-]+$/;
 /** What IPython reads as a variable, or what ends a line. */
 const READ = /[{}$\n\r]/;
+const EACH = new RegExp(READ, 'g');
 
 /** What is filled in for an export, and the line that does it; each kernel has its own. */
 export class ExportForm {
   /** @param notebook - The name of the file, by which the folder is called. */
   constructor(notebook: string) {
     this._wanted = {
-      folder: `${notebook.replace(/\.ipynb$/, '').replace(READ, '_')}-repo`,
+      folder: `${notebook.replace(/\.ipynb$/, '').replace(EACH, '_')}-repo`,
       binder: '',
       thebe: false,
       docker: false,

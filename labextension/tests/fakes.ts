@@ -7,7 +7,15 @@ import type { IParameter } from '../src/form';
 import type { IKernel } from '../src/kernel';
 import type { ICell, INote, IOutput } from '../src/outputs';
 import { noted } from '../src/outputs';
-import type { IChange, ICluster, IRun, ISearch } from '../src/states';
+import type {
+  IChange,
+  ICluster,
+  IExport,
+  IExportOptions,
+  IFinding,
+  IRun,
+  ISearch
+} from '../src/states';
 
 /** Events that a test emits itself. */
 export class FakeFeed implements IFeed {
@@ -102,6 +110,60 @@ export function recorded(id: string, more: Partial<IRun> = {}): IRun {
     best: 0.5,
     notebook: 'a.ipynb',
     tags: [],
+    ...more
+  };
+}
+
+export function finding(id: string, more: Partial<IFinding> = {}): IFinding {
+  return {
+    id,
+    level: 'warning',
+    where: 'cell 1',
+    what: '',
+    remedy: '',
+    answer: '',
+    open: true,
+    cell: '',
+    file: null,
+    ...more
+  };
+}
+
+export function exported(
+  id: string,
+  options: Partial<IExportOptions> = {},
+  more: Partial<IExport> = {}
+): IExport {
+  return {
+    id,
+    kernel: 'kernel',
+    cell: 'cell',
+    options: {
+      folder: 'out',
+      plan: false,
+      accept: [],
+      yes: false,
+      wheels: false,
+      binder: '',
+      thebe: false,
+      course: false,
+      docker: false,
+      kubernetes: false,
+      name: '',
+      image: false,
+      git: false,
+      verify: true,
+      sources: [],
+      ...options
+    },
+    folder: '/out',
+    path: 'out',
+    started: 0,
+    status: 'exported',
+    stage: '',
+    claims: [],
+    report: null,
+    error: '',
     ...more
   };
 }

@@ -93,6 +93,33 @@ def test_findings_are_shown_and_the_cell_fails_in_one_line(
     assert not (tmp_path / "out").exists()
 
 
+def test_a_cell_that_only_exports_is_no_part_of_what_is_published(
+    new_kernel: Callable[[], Any], tmp_path: Path
+) -> None:
+    kernel = new_kernel()
+    line = f"%load_ext jupyter_scale\n%scale export {tmp_path / 'out'} --no-verify --yes"
+    path = save(tmp_path, "import toolz", line)
+    setup = {"PIP_CONFIG_FILE": os.devnull, "JPY_SESSION_NAME": str(path)}
+    kernel.run(f"import os; os.environ.update({setup!r})", silent=True, store_history=False)
+    kernel.run("%unload_ext jupyter_scale", silent=True, store_history=False)
+    kernel.run("import toolz")
+    for _ in range(2):  # what the first has loaded is not found by the second
+        ran = kernel.run(line)
+        assert ran.status == "ok", ran.text("stderr")
+        output = nbformat.v4.new_output("stream", text="to /home/ada/out")
+        notebook = nbformat.read(path, as_version=4)
+        notebook.cells[1].outputs = [output]
+        nbformat.write(notebook, path)
+        roots = json.loads((tmp_path / "out/provenance/roots.json").read_text())
+        # the kernel of the tests has ours loaded from its start, and what that loads
+        names = {root["name"] for root in roots}
+        assert "toolz" in names
+        assert not {"jupyter-scale", "detect-secrets", "jupyter-repo2docker", "fqdn"} & names
+        published = nbformat.read(tmp_path / "out/live.ipynb", as_version=4).cells[1]
+        assert (published.outputs, published.execution_count) == ([], None)
+        assert "skip-execution" in published.metadata.tags
+
+
 def test_what_is_not_saved_is_told(kernel: Any, project: Path, tmp_path: Path) -> None:
     save(project, *SOURCES[:3], "import toolz\nhelper.another()", "never_run()")
     try:

@@ -34,12 +34,15 @@ class Server:
     process : Process
     runtime : Path
         Its runtime directory.
+    root : Path
+        The folder that it shows.
     """
 
     address: str
     token: str
     process: Process
     runtime: Path
+    root: Path
 
     def ask(
         self, method: str, path: str, body: Any = None, *, token: str | None = None
@@ -101,7 +104,7 @@ def start(folder: Path) -> Iterator[Server]:
     try:
         wait_for(lambda: process.poll() is not None or answers(f"{address}/api"), 60)
         assert process.poll() is None, log.read_text()
-        yield Server(address, token, Process.of(process.pid), home / "runtime")
+        yield Server(address, token, Process.of(process.pid), home / "runtime", work)
     finally:
         end(process)
         close_clusters(str(home / "runtime"))

@@ -16,6 +16,8 @@ from served import Server
 
 from jupyter_scale import choice, journal
 from jupyter_scale.clusters.connection import Process
+from jupyter_scale.export import Finding, Report, note
+from jupyter_scale.export.claim import RUN, Claim
 from jupyter_scale.journal import Journal
 from jupyter_scale.runs import Run, Store
 from jupyter_scale.server.watcher import SCHEMA
@@ -60,6 +62,8 @@ def test_nobody_without_the_token_learns_or_does_anything(server: Server) -> Non
         ("GET", "searches/1"),
         ("POST", "searches/1"),
         ("DELETE", "searches/1"),
+        ("GET", "exports"),
+        ("DELETE", "exports/1"),
         ("GET", "runs"),
         ("GET", "runs/1"),
         ("GET", "runs/1/2"),
@@ -104,6 +108,7 @@ def test_what_can_be_started_is_told(server: Server) -> None:
         ("GET", "searches/zzzz", None, 404, "no such search"),
         ("POST", "searches/zzzz", {"action": "stop"}, 404, "no such search"),
         ("POST", "searches/zzzz", {"action": "explode"}, 400, "action"),
+        ("DELETE", "exports/zzzz", None, 404, "no such export"),
         ("GET", "runs/zzzz", None, 404, "No run zzzz is on record: %scale runs lists them"),
         ("GET", "runs/last", None, 404, "No run is on record yet: begin a cell with %%scale"),
         ("GET", "runs/zzzz/last", None, 404, "No run zzzz is on record"),
@@ -190,6 +195,70 @@ def test_searches_of_another_server_are_not_told(server: Server) -> None:
     assert server.scale("GET", "searches") == (200, {"searches": []})
     assert server.scale("GET", f"searches/{written.entry.id}")[0] in (400, 404)
     journal.forget(written.entry.id)
+
+
+def exporting(server: Server, process: Process | None = None, **more: Any) -> note.Note:
+    made = note.Note(
+        "an-export",
+        process or Process.this(),
+        more.pop("owner", server.process),
+        "a-kernel",
+        "a-cell",
+        {"folder": "out"},
+        str(server.root / "out"),
+        started=1.0,
+    )
+    return note.write(made, **more)
+
+
+def test_an_export_is_told_with_files_as_the_server_names_them(server: Server) -> None:
+    found = Finding("large:x.csv", "warning", "x.csv", "large", "fetch it")
+    elsewhere = Finding(
+        "secret:cell-1:1", "blocker", "output of cell 1", "a key", "remove it", "no"
+    )
+    report = Report(
+        ("a.ipynb",),
+        server.root / "out",
+        "3.12.1",
+        (found, elsewhere),
+        (elsewhere,),
+        claims=(Claim(RUN, "failed", ("cell 2 raised",)),),
+        places={"cell 1": "cell-id"},
+    )
+    (server.root / "x.csv").write_text("1")
+    with events(server) as following:
+        written = exporting(server, stage="Reading the notebook")
+        [state] = following("exports")["changed"]
+        assert (state["status"], state["stage"], state["kernel"]) == (
+            "running", "Reading the notebook", "a-kernel",
+        )  # fmt: skip
+        assert (state["path"], state["report"]) == ("out", None)
+        assert server.scale("DELETE", "exports/an-export")[0] == 409
+
+        told = note.told(report, server.root)
+        note.write(written, status="exported", report=told)
+        [state] = following("exports")["changed"]
+        large, secret = state["report"]["findings"]
+        assert (large["file"], large["cell"], large["open"]) == ("x.csv", "", False)
+        assert (secret["file"], secret["cell"], secret["open"]) == (None, "cell-id", True)
+        assert state["report"]["verdict"].startswith("Failed: it runs there")
+        assert server.scale("GET", "exports") == (200, {"exports": [state]})
+
+        note.write(written, status="exported", folder="/elsewhere")
+        [state] = following("exports")["changed"]
+        assert state["path"] is None
+        assert server.scale("DELETE", "exports/an-export") == (204, None)
+        assert following("exports")["removed"] == ["an-export"]
+
+
+def test_an_export_whose_kernel_has_ended_is_told_as_interrupted(server: Server) -> None:
+    exporting(server, Process(2**22 + 1, 1.0, Process.this().machine))
+    [state] = server.scale("GET", "exports")[1]["exports"]
+    assert (state["status"], state["error"]) == ("interrupted", note.GONE)
+    exporting(server, owner=Process.this())
+    assert server.scale("GET", "exports") == (200, {"exports": []})
+    assert server.scale("DELETE", "exports/an-export")[0] == 404
+    note.forget("an-export")
 
 
 def on_record(store: Store, identifier: str, **more: Any) -> Run:
