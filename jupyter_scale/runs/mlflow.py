@@ -139,6 +139,7 @@ class _Log:
         self._name = experiment
         self._experiment = ""
         self._run = ""
+        self._known_before = False
 
     def write(self) -> str:
         search, client = self._search, self._client
@@ -190,6 +191,7 @@ class _Log:
         run = self._search.run
         query = f"tags.`scale.run` = '{run.id}' and tags.`scale.kind` = 'search'"
         found = self._client.search_runs([self._experiment], query, max_results=1)
+        self._known_before = bool(found)
         if not found:
             found = [self._create(self._search.name, run.started, {"scale.kind": "search"})]
         parent: str = found[0].info.run_id
@@ -207,7 +209,8 @@ class _Log:
     def _tags(self) -> dict[str, str]:
         run = self._search.run
         tags = {f"scale.{name}": text for name, text in self._search.tags.items()}
-        tags.setdefault("scale.tags", "")  # they may have been taken away
+        if self._known_before:
+            tags.setdefault("scale.tags", "")  # they may have been taken away
         if run.notebook:
             tags |= {"mlflow.source.name": run.notebook, "mlflow.source.type": "NOTEBOOK"}
         if run.commit:
