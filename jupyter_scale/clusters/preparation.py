@@ -8,6 +8,7 @@ from weakref import WeakKeyDictionary
 from distributed import Client
 
 from jupyter_scale.clusters.backend import reason
+from jupyter_scale.clusters.environment import Environment, wanted
 from jupyter_scale.clusters.limits import ClusterError
 from jupyter_scale.clusters.modules import Sent
 from jupyter_scale.clusters.parity import Parity
@@ -21,13 +22,14 @@ class _Prepared:
 
     def __init__(self) -> None:
         self.parity, self.sent, self.limited = Parity(), Sent(), False
+        self.variables: dict[str, str] = {}
 
 
 _prepared: WeakKeyDictionary[Client, _Prepared] = WeakKeyDictionary()
 
 
 def prepare(client: Client, folder: Path, *, force: bool = False) -> str:
-    """See that the workers have the same packages, one thread each, and the notebook's modules.
+    """See that workers have the same packages, one thread each, and the notebook's modules.
 
     Parameters
     ----------
@@ -53,6 +55,9 @@ def prepare(client: Client, folder: Path, *, force: bool = False) -> str:
         if not known.limited:
             client.register_plugin(OneThread())
             known.limited = True
+        if (variables := wanted()) != known.variables:
+            client.register_plugin(Environment(variables))
+            known.variables = variables
         known.sent.send(client, folder)
     except OSError as error:  # distributed's, of connections
         raise ClusterError(f"The cluster does not answer: {reason(error)}") from None

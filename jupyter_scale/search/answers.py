@@ -82,10 +82,12 @@ class Answers:
             lambda: internals.safe_split(estimator, X, y, indices, train_indices),
         )
         self.handouts.rows[role] = rows
-        targets = view(targets)
+        targets = private(targets) if self.cell.in_place else view(targets)
         if role == "train":
             self.handouts.trust(targets)
-        return self.handouts.hand(view(rows), role, None), targets
+        alone = self.cell.in_place and not self.cell.path
+        given = private(rows) if alone else view(rows)
+        return self.handouts.hand(given, role, None), targets
 
     def scored(self) -> None:
         """Take the hooks out before anyone looks at the fitted estimator."""

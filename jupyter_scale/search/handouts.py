@@ -93,7 +93,7 @@ class Handouts:
         """Return the transformed training part as the next step may have it."""
         if made.train is None:
             output: Any = _Elsewhere()
-        elif self.cell.in_place and number == self.cell.path[-1]:
+        elif self._before_writing(number):
             output = private(made.train.value)
         else:
             output = view(made.train.value)
@@ -207,7 +207,12 @@ class Handouts:
             self.clock.test_seconds += seconds
         if method != "transform":  # an estimator may write into what its own method has returned
             return private(known.value)
-        return self.hand(view(known.value), role, number)
+        given = private(known.value) if self._before_writing(number) else view(known.value)
+        return self.hand(given, role, number)
+
+    def _before_writing(self, number: int) -> bool:
+        """Tell whether what a node makes is the input of a last step that may write into it."""
+        return self.cell.in_place and number == self.cell.path[-1]
 
     def _are_columns(self, upstream: int | None) -> bool:
         """Tell whether a part asks about the columns of rows its meta-estimator was asked about."""

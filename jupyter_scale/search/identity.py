@@ -174,8 +174,10 @@ def decides_draws(name: str) -> bool:
 
 
 def writes_input(estimator: Any) -> str | None:
-    """Return the parameter that lets an estimator write into its input, such as ``copy=False``."""
+    """Return what lets an estimator write into its input, such as a parameter ``copy=False``."""
     for _, part in estimators(estimator):
+        if any(kind.__module__.partition(".")[0] in _TENSORS for kind in type(part).__mro__):
+            return f"{type(part).__name__}, whose tensors are its input's memory"
         for name, value in parameters(part).items():
             off = isinstance(value, bool | np.bool_) and not value
             on = isinstance(value, bool | np.bool_) and bool(value)
@@ -184,6 +186,10 @@ def writes_input(estimator: Any) -> str | None:
             ):
                 return f"{type(part).__name__}({name}={value})"
     return None
+
+
+# torch makes writeable tensors even of what is read-only
+_TENSORS = {"skorch"}
 
 
 def unseeded(estimator: Any) -> list[str]:
