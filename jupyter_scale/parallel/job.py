@@ -6,7 +6,7 @@ import ctypes
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from threading import Event, RLock
+from threading import Event, RLock, Timer
 from typing import Any
 
 from jupyter_scale.parallel.training import Report
@@ -14,6 +14,8 @@ from jupyter_scale.parallel.training import Report
 __all__ = ["Job", "News", "Stopped"]
 
 FORSAKEN = 120.0  # seconds after which a notebook that does not ask is taken for ended
+
+OBEDIENT = 2.0  # seconds in which a rank ends by itself
 
 
 class Stopped(BaseException):
@@ -109,10 +111,16 @@ class Job:
                 ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), None)
 
     def stop(self) -> None:
-        """End the rank: at its next step, and when asked again wherever its Python code is."""
+        """End the rank: at its next step, or after a while wherever its Python code is."""
+        if not self._stop.is_set():
+            self._stop.set()
+            timer = Timer(OBEDIENT, self._interrupt)
+            timer.daemon = True
+            timer.start()
+
+    def _interrupt(self) -> None:
         with self._lock:
-            if self._stop.is_set() and self._thread:
+            if self._thread:
                 ctypes.pythonapi.PyThreadState_SetAsyncExc(
                     ctypes.c_ulong(self._thread), ctypes.py_object(Stopped)
                 )
-            self._stop.set()

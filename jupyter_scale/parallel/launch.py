@@ -150,7 +150,7 @@ class _Run:
         training = self._training
         try:
             if self._saved is not None:
-                training.events.append(f"goes on from {self._path}: {_at(self._saved)}")
+                training.events.append(f"goes on from {_at(self._saved)} in {self._path}")
             held = data_of(self._client, data)
             while not self._attempt(held):
                 pass
@@ -188,8 +188,8 @@ class _Run:
                     f"{', '.join(lost.workers)}: most likely they ran out of memory. Give them "
                     "more, or take smaller batches (restarts= says how often it may be)."
                 ) from None
-            on = "from the start" if self._saved is None else f"from {_at(self._saved)}"
-            training.events.append(f"{gone}; goes on {on}")
+            on = "the start" if self._saved is None else _at(self._saved)
+            training.events.append(f"{gone}; goes on from {on}")
             training.status = "restarting"
             self._tell()
             return False
@@ -281,5 +281,7 @@ def _pickled(fn: Callable[[Context], Any], name: str) -> bytes:
 
 
 def _at(saved: Saved) -> str:
-    step = f", step {saved.step + 1}" if saved.step else ""
-    return f"epoch {saved.epoch + 1}{step}"
+    """Return in words where a checkpoint was taken."""
+    if saved.step:
+        return f"epoch {saved.epoch + 1}, step {saved.step + 1}"
+    return f"the end of epoch {saved.epoch}" if saved.epoch else "the start"

@@ -97,17 +97,16 @@ def picture(training: Training, name: str) -> str:
     values = [value for _, value in points]
     log = name == "loss" and min(values) > 0 and max(values) > 20 * min(values)
     y = Scale.of_numbers(values, HEIGHT - BOTTOM, TOP, log=log)
-    marks = _axes(x, y, name + (" (logarithmic)" if log else ""))
-    every = _thinned(points)
-    means = [(epoch + 1, some[name]) for epoch, some in training.by_epoch() if name in some]
-    means = [(epoch, value) for epoch, value in means if math.isfinite(value)]
+    marks = _axes(x, y, name + (", logarithmic" if log else "") + "; thick: the mean of each epoch")
+    every, means = _thinned(points), _means(points)
     if len(every) > 1:
-        look = {"stroke": ACCENT, "stroke_opacity": 0.55, "stroke_width": 1}
+        look = {"stroke": ACCENT, "stroke_opacity": 0.6, "stroke_width": 1}
         marks.append(path([(x(at), y(value)) for at, value in every], **look))
     if len(means) > 1:
-        middle = [(x(at - 0.5), y(value)) for at, value in means]
+        middle = [(x(at), y(value)) for at, value in means.values()]
         marks.append(path(middle, stroke=BEST, stroke_width=2))
-    told = "; ".join(f"{value:.4g} in epoch {epoch}" for epoch, value in means[-5:])
+    last = list(means.items())[-5:]
+    told = "; ".join(f"{value:.4g} in epoch {epoch + 1}" for epoch, (_, value) in last)
     return svg(f"{name} by epoch. Means: {told}", WIDTH, HEIGHT, marks)
 
 
@@ -123,6 +122,14 @@ def _points(training: Training, name: str) -> Points:
         if name in report.values
     ]
     return [(at, value) for at, value in found if math.isfinite(value)]
+
+
+def _means(points: Points) -> dict[int, tuple[float, float]]:
+    """Return the mean of each epoch, in the middle of what it is of."""
+    epochs: dict[int, Points] = {}
+    for at, value in points:
+        epochs.setdefault(math.ceil(at) - 1, []).append((at, value))
+    return {epoch: _mean(some) for epoch, some in epochs.items()}
 
 
 def _thinned(points: Points) -> Points:

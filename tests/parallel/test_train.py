@@ -217,7 +217,9 @@ def test_an_interrupt_ends_all_ranks(client: Client) -> None:
     assert show.last is not None
     assert show.last.status == "interrupted"
     assert len(show.last.history) >= 7 * 21
-    assert not any(client.run(running).values())
+    deadline = time.monotonic() + 60  # the slowest machine
+    while any(client.run(running).values()):
+        assert time.monotonic() < deadline
 
 
 def running(dask_worker: Any) -> list[str]:
