@@ -29,6 +29,7 @@ from jupyter_scale.parallel.context import Context, Saved, Shard
 from jupyter_scale.parallel.job import Job, News, Stopped
 from jupyter_scale.parallel.placing import host_of, interface
 from jupyter_scale.parallel.shards import Part
+from jupyter_scale.search.draws import apart
 
 __all__ = ["Order", "Outcome", "close", "load", "news", "open_store", "run", "stop"]
 
@@ -241,6 +242,7 @@ def _as_it_was(order: Order) -> Iterator[None]:
     before = {name: os.environ.get(name) for name in SOCKETS}
     network = interface(host_of(worker.address))
     try:
+        apart()
         torch.set_num_threads(worker.state.nthreads)
         torch.manual_seed(order.seed)
         random.seed(order.seed)

@@ -15,7 +15,7 @@ from weakref import WeakKeyDictionary
 from distributed import get_worker
 from distributed.protocol.pickle import dumps, loads
 
-from jupyter_scale.search import tasks
+from jupyter_scale.search import draws, tasks
 from jupyter_scale.search.cache import renumbered
 from jupyter_scale.search.holding import Holding, Missing, find
 from jupyter_scale.search.mapping import Mapped
@@ -27,6 +27,7 @@ from jupyter_scale.search.tasks import Bundle, CarriedError, Outcome, Task
 
 __all__ = ["make_on_worker", "outcome_of", "renumber", "run_on_worker", "sent"]
 
+draws.apart()  # in each process that runs tasks
 _cut: WeakKeyDictionary[Parcel | Mapped, Splits] = WeakKeyDictionary()
 
 

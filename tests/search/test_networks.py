@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -119,3 +120,24 @@ def test_networks_travel_there_and_back(make: Any, method: str, workers: Client)
     again = pickle.loads(pickle.dumps(ours.best_estimator_))
     np.testing.assert_array_equal(getattr(again, method)(X), expected)
     assert set(workers.run(torch.get_num_threads).values()) == {1}
+
+
+def test_nobody_draws_between_the_draws_of_a_fit(workers: Client) -> None:
+    """Dask samples what it sends about itself, a few times a second."""
+
+    def drawn() -> Any:
+        import random
+
+        random.seed(0)
+        state = random.getstate()
+        threading.Event().wait(1.5)
+        return random.getstate() == state
+
+    with merged(workers):
+        GridSearchCV(StandardScaler(), {"with_mean": [True]}, cv=2, scoring=_one).fit(X, y)
+    found = workers.gather([workers.submit(drawn, workers=[w]) for w in workers.nthreads()])
+    assert all(found)
+
+
+def _one(*args: Any) -> float:
+    return 1.0
