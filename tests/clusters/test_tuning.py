@@ -10,9 +10,17 @@ import pytest
 from jupyter_scale import clusters
 from jupyter_scale.clusters import Wish
 from jupyter_scale.clusters.limits import Size
-from jupyter_scale.clusters.tuning import ENVIRONMENT, MOST_KEPT, QUIET, settings
+from jupyter_scale.clusters.tuning import (
+    ENVIRONMENT,
+    MOST_KEPT,
+    PACKAGES,
+    QUIET,
+    settings,
+    thresholds,
+)
 
 SIZE = Size(workers=1, threads=1, memory=2**30)
+NAMES = ("target", "spill", "pause", "terminate")
 
 
 def test_what_a_worker_keeps_follows_its_memory() -> None:
@@ -24,14 +32,25 @@ def test_what_a_worker_keeps_follows_its_memory() -> None:
     assert large["MALLOC_ARENA_MAX"] == 4
 
 
-@pytest.mark.parametrize("key", [*QUIET, ENVIRONMENT])
+@pytest.mark.parametrize("memory", [300, 600, 1000, 2000])
+def test_a_small_worker_holds_data_beside_its_packages(memory: int) -> None:
+    parts = thresholds(memory * 10**6)
+    target, *others = (parts[f"distributed.worker.memory.{name}"] for name in NAMES)
+    assert 0 < target < 0.6
+    assert sorted(others) == others
+    assert 0.7 < others[0] < others[-1] < 1
+    packages = min(PACKAGES, 0.9 * memory * 10**6)
+    assert others[1] * memory * 10**6 > packages, "it does not pause for them"
+
+
+@pytest.mark.parametrize("key", [*QUIET, *thresholds(SIZE.memory), ENVIRONMENT])
 def test_what_the_user_has_set_stays(key: str) -> None:
     mine = {"MINE": 1} if key == ENVIRONMENT else "3s"
     assert key in settings(SIZE)
     with dask.config.set({key: mine}):
         found = settings(SIZE)
     assert key not in found
-    assert len(found) == len(QUIET)
+    assert found.keys() == settings(SIZE).keys() - {key}
 
 
 def test_the_workers_have_it_and_this_process_has_not() -> None:
@@ -41,6 +60,8 @@ def test_the_workers_have_it_and_this_process_has_not() -> None:
     threshold = cluster.client.submit(os.getenv, "MALLOC_TRIM_THRESHOLD_").result()
     assert threshold == str(2**27)
     assert cluster.client.submit(dask.config.get, interval).result() == QUIET[interval]
+    pause = "distributed.worker.memory.pause"
+    assert cluster.client.submit(dask.config.get, pause).result() == thresholds(2**30)[pause]
     assert (dask.config.get(interval), dict(os.environ)) == before
 
 
