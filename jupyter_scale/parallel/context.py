@@ -240,7 +240,7 @@ class Context:
         dist.all_reduce(sums)
         total, *summed = sums.tolist()
         means = {name: one / total for name, one in zip(values, summed, strict=True)}
-        self._job.report(self.epoch, max(0, self._step - 1), means)
+        self._job.report(self.epoch, self._step, means)
         return means
 
     def _own(self) -> Shard:

@@ -188,6 +188,7 @@ class _Run:
                     f"{', '.join(lost.workers)}: most likely they ran out of memory. Give them "
                     "more, or take smaller batches (restarts= says how often it may be)."
                 ) from None
+            training.rewind(*((self._saved.epoch, self._saved.step) if self._saved else (0, 0)))
             on = "the start" if self._saved is None else _at(self._saved)
             training.events.append(f"{gone}; goes on from {on}")
             training.status = "restarting"
@@ -234,7 +235,7 @@ class _Run:
     def _keep(self, news: News | None) -> None:
         if news is None:
             return
-        self._training.add(news.reports)
+        self._training.history.extend(news.reports)
         if self._training.status != "running":
             self._training.status = "running"
         self._training.epochs = news.epochs or self._training.epochs

@@ -79,14 +79,10 @@ class Training:
         """What the function returned on rank 0; None before it has."""
         return self.values[0] if self.values else None
 
-    def add(self, reports: list[Report]) -> None:
-        """Take in what was reported; what a restart repeats takes the place of what was."""
-        if not reports:
-            return
-        place = reports[0].epoch, reports[0].step
-        while self.history and (self.history[-1].epoch, self.history[-1].step) >= place:
+    def rewind(self, epoch: int, step: int) -> None:
+        """Forget what was reported of a step and all after it: they are done again."""
+        while self.history and (self.history[-1].epoch, self.history[-1].step) >= (epoch, step):
             self.history.pop()
-        self.history.extend(reports)
 
     def tick(self) -> None:
         """Note how long it has taken."""

@@ -10,6 +10,7 @@ import html
 import math
 import sys
 import time
+from collections import Counter
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
@@ -112,15 +113,14 @@ def picture(training: Training, name: str) -> str:
 
 def _points(training: Training, name: str) -> Points:
     """Return each value and when it was: in epochs, whose steps are evenly spaced."""
-    steps: dict[int, int] = {}
-    for report in training.history:
-        steps[report.epoch] = max(steps.get(report.epoch, 0), report.step + 1)
-    longest = max(steps.values(), default=1)
-    found = [
-        (report.epoch + (report.step + 1) / longest, report.values[name])
-        for report in training.history
-        if name in report.values
-    ]
+    mine = [report for report in training.history if name in report.values]
+    longest = max(Counter(report.epoch for report in mine).values(), default=1)
+    nth: Counter[int] = Counter()
+    found = []
+    for report in mine:
+        nth[report.epoch] += 1
+        at = report.epoch + nth[report.epoch] / longest
+        found.append((at, report.values[name]))
     return [(at, value) for at, value in found if math.isfinite(value)]
 
 
