@@ -33,6 +33,7 @@ from IPython.core.interactiveshell import ExecutionInfo, ExecutionResult, Intera
 
 from jupyter_scale import actions, clusters, records, runs
 from jupyter_scale.command import CELL, Arguments
+from jupyter_scale.runs.place import remember
 from jupyter_scale.search import Control, PlanOnly, SearchStopped, merged
 from jupyter_scale.view.buttons import Buttons, watched
 from jupyter_scale.view.frontend import cell, journal
@@ -166,6 +167,7 @@ class Cells:
         path = runs.where()
         if path is None:
             return None
+        remember(path)
         cluster = clusters.of(client)
         origin = runs.Origin(
             "" if owner is None else str(owner.raw_cell),

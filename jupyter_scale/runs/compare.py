@@ -98,11 +98,12 @@ def _limited(texts: list[str]) -> list[str]:
     return [*texts[:SHOWN], f"and {more:,} more"] if more > 0 else texts
 
 
-def compare(store: Store, before: Run, after: Run) -> Comparison:
-    """Compare two runs of a record."""
-    one, other = _scores(store, before), _scores(store, after)
-    both = [key for key in one if key in other]
-    changed = [(key, _mean(one[key]), _mean(other[key])) for key in both if one[key] != other[key]]
+def compare(store: Store, before: Run, after: Run, other: Store | None = None) -> Comparison:
+    """Compare two runs of a record, or the later one of another record."""
+    place = other or store
+    one, two = _scores(store, before), _scores(place, after)
+    both = [key for key in one if key in two]
+    changed = [(key, _mean(one[key]), _mean(two[key])) for key in both if one[key] != two[key]]
     changed.sort(key=lambda row: -abs(row[2] - row[1]) if math.isfinite(row[2] - row[1]) else 0.0)
     names = sorted(before.options.keys() | after.options.keys())
     options = {
@@ -119,15 +120,15 @@ def compare(store: Store, before: Run, after: Run) -> Comparison:
         code=_diff(before.cell, after.cell),
         options=options,
         data=before.data != after.data,
-        environment=_only(store.text(before.environment), store.text(after.environment))
+        environment=_only(store.text(before.environment), place.text(after.environment))
         if before.environment and after.environment
         else ["not noted of both"],
         repository=[
             *(commits if before.commit != after.commit else []),
-            *_diff(store.text(before.diff), store.text(after.diff)),
+            *_diff(store.text(before.diff), place.text(after.diff)),
         ],
-        added=[key for key in other if key not in one],
-        removed=[key for key in one if key not in other],
+        added=[key for key in two if key not in one],
+        removed=[key for key in one if key not in two],
         scores=changed,
         same=len(both) - len(changed),
     )

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 import dask
 from jupyter_core.paths import jupyter_data_dir
 
-__all__ = ["SETTING", "RecordError", "default", "where"]
+__all__ = ["SETTING", "RecordError", "default", "places", "remember", "where"]
 
 SETTING = "jupyter-scale.record"
+BESIDE = Path(".jupyter-scale") / "runs.sqlite"
+MOST = 200  # records beside notebooks that are remembered
 
 
 class RecordError(Exception):
@@ -40,5 +44,42 @@ def where() -> Path | None:
     if not isinstance(setting, str) or not setting:
         raise RecordError(f"{SETTING}: {setting!r}: write true, false, beside or a path")
     if setting == "beside":
-        return Path.cwd() / ".jupyter-scale" / "runs.sqlite"
+        return Path.cwd() / BESIDE
     return Path(setting).expanduser().absolute()
+
+
+def places(folders: Iterable[Path] = ()) -> list[Path]:
+    """Return every file that the setting may mean: with ``beside``, one in each folder.
+
+    Parameters
+    ----------
+    folders : iterable of Path
+        With notebooks. The present one is looked at in any case, and those that are remembered.
+    """
+    place = where() or default()
+    if dask.config.get(SETTING, None) != "beside":
+        return [place]
+    found = [*(folder.absolute() / BESIDE for folder in folders), *_remembered()[-MOST:]]
+    return [place, *(path for path in dict.fromkeys(found) if path != place and path.exists())]
+
+
+def remember(path: Path) -> None:
+    """Note that a record is beside a notebook, so that it is found from elsewhere."""
+    if not path.match(str(BESIDE)) or path in _remembered():
+        return
+    with suppress(OSError):  # it is found by whoever is there
+        index = _index()
+        index.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with index.open("a", encoding="utf-8") as file:
+            file.write(f"{path}\n")
+
+
+def _remembered() -> list[Path]:
+    try:
+        return [Path(line) for line in _index().read_text(encoding="utf-8").splitlines()]
+    except (OSError, UnicodeDecodeError):
+        return []
+
+
+def _index() -> Path:
+    return default().with_name("beside.txt")

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import fastjsonschema
@@ -25,7 +25,6 @@ __all__ = ["handlers"]
 
 RESOURCE = "jupyter_scale"
 MOST = 100_000  # workers
-LISTED = 50  # runs
 ADAPT = {
     "type": "object",
     "required": ["minimum", "maximum"],
@@ -100,6 +99,12 @@ class Handler(APIHandler):
     def watcher(self) -> Watcher:
         watcher: Watcher = self.settings["jupyter_scale"]
         return watcher
+
+    async def folders(self) -> list[Path]:
+        """Return the folders of this server's open notebooks, and its own."""
+        root = Path(self.settings.get("server_root_dir", "")).expanduser()
+        open_ = (await self.watcher.notebooks()).values()
+        return list(dict.fromkeys([root, *((root / path).parent for path in open_)]))
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:
         """Answer with the one line of what was refused."""
@@ -248,7 +253,8 @@ class Runs(Handler):
     @web.authenticated
     @authorized
     async def get(self) -> None:
-        self.finish({"runs": await apart(_runs)})
+        folders = await self.folders()
+        self.finish({"runs": await apart(_recorded, 409, "latest", folders)})
 
 
 class OneRun(Handler):
@@ -257,7 +263,8 @@ class OneRun(Handler):
     @web.authenticated
     @authorized
     async def get(self, name: str) -> None:
-        self.finish({"html": await apart(_page, name)})
+        folders = await self.folders()
+        self.finish({"html": await apart(_recorded, 404, "page", name, folders)})
 
 
 class TwoRuns(Handler):
@@ -266,7 +273,9 @@ class TwoRuns(Handler):
     @web.authenticated
     @authorized
     async def get(self, before: str, after: str) -> None:
-        self.finish({"html": await apart(_compared, before, after)})
+        folders = await self.folders()
+        page = await apart(_recorded, 404, "compared", before, after, folders)
+        self.finish({"html": page})
 
 
 class Choice(Handler):
@@ -373,38 +382,15 @@ def _dismiss(name: str) -> None:
     note.forget(name)
 
 
-@contextmanager
-def _record(missing: int = 404) -> Iterator[Any]:
-    """Open the record; refuse what is wrong with it, or what is missing there."""
-    from jupyter_scale import runs
+def _recorded(missing: int, what: str, *args: Any) -> Any:
+    """Ask the record; refuse what is wrong with it, or what is missing there."""
+    from jupyter_scale.runs import RecordError
+    from jupyter_scale.server import record
 
     try:
-        with runs.opened() as store:
-            yield store
-    except runs.RecordError as error:
+        return getattr(record, what)(*args)
+    except RecordError as error:
         raise Refused(str(error), missing) from None
-
-
-def _runs() -> list[dict[str, Any]]:
-    from jupyter_scale.server.states import run
-
-    with _record(409) as store:
-        return [run(one) for one in store.runs(most=LISTED)]
-
-
-def _page(name: str) -> str:
-    from jupyter_scale.runs import Page
-
-    with _record() as store:
-        run = store.find(name)
-        return Page(run, store.text(run.environment), store.text(run.diff))._repr_html_()
-
-
-def _compared(before: str, after: str) -> str:
-    from jupyter_scale.runs import compare
-
-    with _record() as store:
-        return compare(store, store.find(before), store.find(after))._repr_html_()
 
 
 def _choose(kernel: str, name: str) -> None:
