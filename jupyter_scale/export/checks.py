@@ -80,6 +80,7 @@ def check(
     data: Iterable[Data] = (),
     unpublished: Iterable[Distribution] = (),
     wheels: bool = False,
+    public: frozenset[str] | None = None,
 ) -> tuple[Finding, ...]:
     """Return all that is to be said, blockers first.
 
@@ -93,13 +94,15 @@ def check(
         Distributions of the lock that only this machine has, and the export does not.
     wheels : bool
         Whether they may be published as wheels.
+    public : frozenset of str, optional
+        Packages of the lock that the public index has, if it was asked and has answered.
     """
     each = list(notebooks)
     found = [
         *_python(snapshot),
         *_unpublished(unpublished, wheels=wheels),
         *_sources(lock, snapshot),
-        *_indexes(snapshot),
+        *_indexes(snapshot, lock, public),
         *_channels(lock),
         *(finding for one in each for finding in _order(one)),
         *(finding for one in each for finding in _outputs(one)),
@@ -208,10 +211,19 @@ def _sources(lock: Lock, snapshot: Snapshot) -> Iterator[Finding]:
             )  # fmt: skip
 
 
-def _indexes(snapshot: Snapshot) -> Iterator[Finding]:
+def _indexes(snapshot: Snapshot, lock: Lock, public: frozenset[str] | None) -> Iterator[Finding]:
     for index in snapshot.indexes:
         name = re.sub(r"^\w+://", "", index.url).partition("/")[0] or "a folder"
-        if index.kind == "extra":
+        if index.kind == "extra" and public is not None:
+            for pin in lock.pins:
+                if pin.kind == "index" and pin.name not in public:
+                    yield Finding(
+                        f"index:{pin.name}", BLOCKER, pin.name,
+                        f"the public index does not have {pin.version}, another may ({name})",
+                        "install a version that the public index has, and run the notebook again",
+                        "everybody can install it",
+                    )  # fmt: skip
+        elif index.kind == "extra":
             yield Finding(
                 "index:extra", BLOCKER, index.origin,
                 f"packages may come from an index that others do not have ({name})",

@@ -305,10 +305,21 @@ def _planned(
     )
     data = tuple(entry for entry in found_data if not entry.result)
     show("Asking the index for hashes")
-    tree, beside, notes = _tree(ones, code, snapshot, used, lock, data, folder, options, built)
+    hashes = None if lock.explicit else pylock.ask(lock)
+    tree, beside, notes = _tree(
+        ones, code, snapshot, used, lock, data, folder, options, built, hashes
+    )
     show("Looking for secrets and for what would not run elsewhere")
+    extra = [index.url for index in snapshot.indexes if index.kind == "extra"]
     found = checks.check(
-        ones, code, snapshot, lock, data=found_data, unpublished=unpublished, wheels=options.wheels
+        ones,
+        code,
+        snapshot,
+        lock,
+        data=found_data,
+        unpublished=unpublished,
+        wheels=options.wheels,
+        public=None if hashes is None else pylock.known(hashes, extra),
     )
     in_place = bool(beside.files)
     places = [place for one in ones for place in texts(one, exported=in_place)]
@@ -462,6 +473,7 @@ def _tree(
     folder: Path,
     options: Options,
     built: dict[str, tuple[str, bytes]],
+    hashes: pylock.Hashes | None,
 ) -> tuple[Tree, Tree, tuple[str, ...]]:
     tree, beside = Tree(), Tree()
     notes: list[str] = []
@@ -490,10 +502,9 @@ def _tree(
     for wheel, content in built.values():
         tree.add(f"{wheels.FOLDER}/{wheel}", content)
     tree.add("provenance/roots.json", json.dumps([asdict(root) for root in used], indent=2) + "\n")
-    if lock.explicit:
+    if hashes is None:
         tree.add("provenance/conda.lock", conda_lock(lock))
     else:
-        hashes = pylock.ask(lock)
         private = [index.url for index in snapshot.indexes]
         tree.add("provenance/pylock.toml", pylock.pylock(lock, hashes, private))
         notes += [f"Packages without hashes: {hashes.why}."] if hashes.why else []

@@ -6,6 +6,7 @@ address that is not everybody's is left out; its hashes stay.
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -20,10 +21,11 @@ from packaging.utils import parse_wheel_filename
 
 from jupyter_scale.export.lock import Lock, Pin
 
-__all__ = ["Hashes", "ask", "pylock", "uv"]
+__all__ = ["Hashes", "ask", "known", "pylock", "uv"]
 
 PATIENCE = 60.0  # seconds
 ATTEMPTS = 6  # each without what the one before was refused for
+EXTRA = ("UV_EXTRA_INDEX_URL", "UV_INDEX", "UV_FIND_LINKS")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +51,9 @@ def uv() -> str | None:
 
 
 def ask(lock: Lock) -> Hashes:
-    """Ask the index for the files of a lock, for Linux and its Python."""
+    """Ask the index for the files of a lock, for Linux and its Python; no other index is asked."""
     program = uv()
+    environment = {name: value for name, value in os.environ.items() if name not in EXTRA}
     pins = [pin for pin in lock.pins if pin.kind == "index"]
     if program is None:
         return Hashes({}, "uv is not installed")
@@ -73,6 +76,7 @@ def ask(lock: Lock) -> Hashes:
                 text=True,
                 timeout=PATIENCE,
                 check=False,
+                env=environment,
             )
         except (OSError, subprocess.SubprocessError) as error:
             return Hashes({}, f"uv: {type(error).__name__}")
@@ -86,6 +90,25 @@ def ask(lock: Lock) -> Hashes:
         why = f"the index does not know {', '.join(unknown)}"
     lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
     return Hashes({}, " ".join(lines[:2]) or "uv has failed")
+
+
+def known(hashes: Hashes, extra: Iterable[str]) -> frozenset[str] | None:
+    """Return the packages that the index has for everybody; None if it has not answered.
+
+    Parameters
+    ----------
+    hashes : Hashes
+    extra : iterable of str
+        Addresses of other indexes, whose files do not count.
+    """
+    if hashes.why and not hashes.files:
+        return None
+    hosts = {urlsplit(url).netloc.rpartition("@")[2] for url in extra} - {""}
+    return frozenset(
+        name
+        for name, files in hashes.files.items()
+        if any(digest and _public(url, hosts) for _, url, _, digest in files)
+    )
 
 
 def _files(

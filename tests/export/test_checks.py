@@ -93,6 +93,20 @@ def test_what_the_environment_is_blocks(
     assert found(tmp_path, there=snapshot(**more)) == {expected: "blocker"}
 
 
+def test_of_packages_that_another_index_may_have_only_those_that_are_not_public_block(
+    tmp_path: Path,
+) -> None:
+    there = snapshot(
+        distributions={"a": Distribution("a", "1"), "b": Distribution("b", "2")},
+        indexes=(Index("extra", "https://x.example.org/simple", "pip"),),
+    )
+    lock = Lock("3.11.7", (Pin("a", "1", "a==1"), Pin("b", "2", "b==2")))
+    every = frozenset({"a", "b"})
+    assert found(tmp_path, there=there, lock=lock, public=every) == {}
+    assert found(tmp_path, there=there, lock=lock, public=every - {"b"}) == {"index:b": "blocker"}
+    assert found(tmp_path, there=there, lock=lock) == {"index:extra": "blocker"}
+
+
 def test_warnings_of_the_environment(tmp_path: Path) -> None:
     there = snapshot(
         indexes=(Index("index", "https://mirror.example.org", "pip"),),

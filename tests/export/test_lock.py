@@ -22,7 +22,7 @@ from jupyter_scale.export.lock import (
     plain,
     requirements,
 )
-from jupyter_scale.export.pylock import Hashes, pylock
+from jupyter_scale.export.pylock import Hashes, known, pylock
 from jupyter_scale.export.roots import Root
 from jupyter_scale.export.snapshot import CondaPackage, Distribution
 
@@ -103,6 +103,14 @@ def test_pylock_has_hashes_and_no_address_of_a_private_index() -> None:
     assert "private" not in text
     assert f"#     {wheel.format('b')} sha256:{'1' * 64}" in text
     assert "#   c==3" in text
+
+    # a file of a folder, or of another index, says nothing of what everybody has
+    here = {"c": (("c.whl", "file:///wheels/c.whl", 1, "2" * 64),)}
+    some = Hashes({**hashes.files, **here}, "the index does not know d")
+    assert known(some, ["https://private.example.org/simple", "file:///wheels"]) == {"a"}
+    assert known(some, []) == {"a", "b"}
+    assert known(Hashes({}, "uv is not installed"), []) is None
+    assert known(Hashes({}), []) == frozenset()
 
 
 def test_conda_is_pinned_without_builds_and_pip_goes_over_it() -> None:
