@@ -33,7 +33,7 @@ watch: $(LAB) ## make the side panel anew at each change; reload the page to see
 
 test: $(DEV) ## run all tests
 	@$(call panel,test)
-	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(ARGS)
+	@$(BIN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 test-matrix: $(DEV) ## run the search's tests on the oldest and the newest versions that serve
 	@$(BIN)/python tests/matrix.py $(ARGS)

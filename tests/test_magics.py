@@ -249,7 +249,7 @@ def test_a_client_of_the_users_own_is_used(ready: Any) -> None:
     ready.run("own.close()")
 
 
-@pytest.mark.parametrize("end", ["kill", "restart"])
+@pytest.mark.parametrize("end", [pytest.param("kill", marks=pytest.mark.long), "restart"])
 def test_the_cluster_outlives_the_kernel_and_is_taken_up_again(
     new_kernel: Callable[[], Any], end: str
 ) -> None:

@@ -140,6 +140,7 @@ def test_a_dead_cluster_ends_it_with_the_reason(ready: Any) -> None:
     assert "This view has ended: the cluster is gone: its host process was killed." in said
 
 
+@pytest.mark.long
 def test_a_program_keeps_the_last_state_and_no_widget(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

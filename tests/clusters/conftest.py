@@ -11,6 +11,17 @@ from processes import close_clusters
 from jupyter_scale import clusters
 from jupyter_scale.clusters import Cluster, Wish
 
+SELDOM = ("grows_with_the_work", "killed_host")
+"""Promises of all kinds of cluster that take long to see kept; two kinds are seen to keep them."""
+
+
+@pytest.hookimpl(tryfirst=True)  # before -m is heeded
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        kind = getattr(item, "callspec", None) and item.name.partition("[")[2].rstrip("]")
+        if kind in ("gateway", "kubernetes", "ssh") and any(part in item.name for part in SELDOM):
+            item.add_marker("long")
+
 
 @pytest.fixture(autouse=True)
 def runtime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:

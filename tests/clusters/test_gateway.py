@@ -170,7 +170,8 @@ def test_how_a_cluster_ended_is_said_when_it_has(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(gateway, "_name", "c1")
     assert gateway.words() == "the gateway is ending it"
     status = ClusterStatus.FAILED
-    with pytest.raises(ClusterError, match=r"ended its cluster \(failed\): the gateway's logs of c1"):
+    says = r"ended its cluster \(failed\): the gateway's logs of c1"
+    with pytest.raises(ClusterError, match=says):
         gateway.words()
 
 

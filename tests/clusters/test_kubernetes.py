@@ -275,6 +275,7 @@ def test_a_scheduler_that_is_lost_ends_the_cluster_and_nothing_stays(
     wait_for(lambda: not left(bed, NAME), SLOW)
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_so_does_one_that_is_lost_while_the_cluster_adapts(bed: Kubernetes) -> None:
     cluster = start(wish=Wish(adapt=Adapt(1, 2)))

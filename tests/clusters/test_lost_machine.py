@@ -111,6 +111,7 @@ class Watch:
         return int(self._process.stdout.readline())
 
 
+@pytest.mark.long
 def test_a_machine_that_is_cut_off_is_noticed_by_both_sides(machines: Machines) -> None:
     with ExitStack() as stack:
         lost, _ = (

@@ -11,6 +11,7 @@ from cells import text_of
 from nbformat import NotebookNode
 
 PATH = Path(execute.__file__).parent / "02-watch-it-live.ipynb"
+pytestmark = pytest.mark.long
 
 
 @pytest.fixture(scope="module")

@@ -88,8 +88,15 @@ def subsets(grid: dict[str, list[Any]]) -> list[dict[str, Any]]:
     return found
 
 
-@pytest.mark.parametrize("seed", [None, 3])
-@pytest.mark.parametrize("seeded_only", [False, True])
+@pytest.mark.parametrize(
+    ("seeded_only", "seed"),
+    [
+        (False, None),
+        (True, 3),
+        pytest.param(False, 3, marks=pytest.mark.long),
+        pytest.param(True, None, marks=pytest.mark.long),
+    ],
+)
 @pytest.mark.parametrize("place", range(len(GRIDS)))
 def test_steps_are_those_of_the_configured_estimator(
     monkeypatch: pytest.MonkeyPatch, place: int, seeded_only: bool, seed: int | None

@@ -183,7 +183,7 @@ def test_everything_is_done_once(threads: int, seed: int, shape: Any, speed: int
     losses=st.sampled_from([0, 0, 3]),
     speed=st.sampled_from([1, 10, 100]),
 )
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_what_stands_beside_is_done_once_too(
     threads: int, seed: int, shape: Any, losses: int, speed: int
 ) -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
 from lab import Lab
+
+pytestmark = pytest.mark.long
 
 SEARCH = """
 from sklearn.datasets import load_iris

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import nbformat
+import pytest
 from lab import Lab
 
 SLOW = """
@@ -73,6 +74,7 @@ def test_a_running_search_is_watched_paused_and_stopped(jupyterlab: Lab) -> None
     assert jupyterlab.output(2).inner_text() == "", "the cells below have not run"
 
 
+@pytest.mark.long
 def test_a_saved_notebook_shows_the_summary_and_no_widget(jupyterlab: Lab) -> None:
     quick = "search.set_params(param_grid={'bias': [1, 2], 'seconds': [0.0]}).fit(X, y)"
     jupyterlab.write("saved.ipynb", SLOW, f"%%scale --local\n{quick}\nNone")
