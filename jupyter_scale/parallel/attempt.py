@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -162,11 +163,19 @@ class Attempt:
         gone = [n for n, worker in enumerate(self._workers) if worker not in there]
         if any(n not in self._outcomes or self._outcomes[n].error for n in gone):
             raise Lost([self._workers[n] for n in gone])
+        if failed and (others := self._replaced(list(there))):
+            raise Lost(others)
         if failed:
             self._parted = self._parted or time.monotonic()
             if time.monotonic() - self._parted > GRACE:
                 raise self._error(failed[0])
         return False
+
+    def _replaced(self, there: Sequence[str]) -> list[str]:
+        """Return the workers that came back under the address of a lost one."""
+        mine = {place.address: place.process for place in self._where if place.address in there}
+        now = self._ask(os.getpid, workers=list(mine))
+        return [worker for worker, process in now.items() if process != mine[worker]]
 
     def news(self) -> News | None:
         """Return what rank 0 says now, and let the others know that somebody is there."""

@@ -7,6 +7,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,16 @@ from distributed import Client
 from distributed import Event as DaskEvent
 from workers import started
 
-from jupyter_scale.parallel import Context, Training, TrainingError, attempt, batches, launch, train
+from jupyter_scale.parallel import (
+    Context,
+    Training,
+    TrainingError,
+    attempt,
+    batches,
+    launch,
+    placing,
+    train,
+)
 
 torch = pytest.importorskip("torch")
 
@@ -275,6 +285,14 @@ def test_a_lost_worker_costs_the_steps_since_the_last_checkpoint(
     again = train(fit, data, **options)
     assert not again.history
     assert_equal(again.values, alone)
+
+
+def test_a_worker_that_came_back_under_its_address_is_known(client: Client) -> None:
+    where = placing.places(client, None)
+    settings = attempt.Settings(b"", None, None, 0, 0.0, 0, 1.0)
+    first = replace(where[0], process=where[0].process + 1)
+    one = attempt.Attempt(client, settings, [first, where[1]], Training("fit"))
+    assert one._replaced([place.address for place in where]) == [first.address]
 
 
 @pytest.mark.long
