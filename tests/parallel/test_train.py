@@ -124,7 +124,9 @@ def one_partition() -> list[Any]:
     return [delayed((X, y))]
 
 
-@pytest.mark.parametrize("data", [frames, arrays, one_partition])
+@pytest.mark.parametrize(
+    "data", [pytest.param(frames, marks=pytest.mark.long), arrays, one_partition]
+)
 def test_shards_need_not_be_even(
     client: Client, alone: dict[str, Any], data: Callable[[], Any]
 ) -> None:
