@@ -21,7 +21,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from jupyter_scale.export import opened
 from jupyter_scale.export.finding import ExportError, needed
 from jupyter_scale.export.notebook import Notebook, Read
 from jupyter_scale.export.snapshot import SOURCE, Snapshot, expression
@@ -216,5 +215,6 @@ def _exports(source: str) -> bool:
 
 def _watching(folder: Path) -> str:
     """Return an expression that has a kernel keep which files are read."""
-    source = Path(opened.__file__).read_text(encoding="utf-8")
+    # by its path: in a kernel that is watched itself, the module has no file
+    source = Path(__file__).with_name("opened.py").read_text(encoding="utf-8")
     return WATCH.format(name=NAME, folder=str(folder), source=source)
