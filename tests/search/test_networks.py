@@ -52,7 +52,6 @@ def keras_network(X: Any, y: Any, hidden: int = 4) -> Any:
     import keras
 
     keras.utils.set_random_seed(0)
-    keras.config.disable_interactive_logging()
     model = keras.Sequential(
         [
             keras.layers.Input(X.shape[1:]),
@@ -103,7 +102,12 @@ def skorch_search() -> tuple[Any, dict[str, Any]]:
 
 
 @pytest.mark.parametrize(
-    ("make", "method"), [(keras_search, "decision_function"), (skorch_search, "predict_proba")]
+    ("make", "method"),
+    [
+        # three processes import Keras, which takes ten seconds
+        pytest.param(keras_search, "decision_function", marks=pytest.mark.long),
+        (skorch_search, "predict_proba"),
+    ],
 )
 def test_networks_travel_there_and_back(make: Any, method: str, workers: Client) -> None:
     search, options = make()
