@@ -49,6 +49,8 @@ class Entry:
         Its path when the kernel was started, or empty.
     started, updated : float
         Seconds since the epoch.
+    count : int
+        The cell's number in its prompt, or 0.
     name : str
         The search and its estimator.
     status : str
@@ -80,6 +82,7 @@ class Entry:
     notebook: str
     started: float
     updated: float = 0.0
+    count: int = 0
     name: str = ""
     status: str = "running"
     cluster: str = ""
@@ -200,8 +203,8 @@ class Journal:
     Parameters
     ----------
     owner : Process
-    kernel, cell, notebook, cluster_id : str
-        As in `Entry`.
+    kernel, cell, notebook : str
+        As in `Entry`, as ``cluster_id`` and ``count`` are.
     asked : callable
         Is told what somebody asks for.
     """
@@ -214,6 +217,7 @@ class Journal:
         notebook: str,
         asked: Callable[[Action], None],
         cluster_id: str = "",
+        count: int = 0,
     ) -> None:
         self.entry = Entry(
             uuid4().hex[:12],
@@ -224,6 +228,7 @@ class Journal:
             notebook,
             started=time.time(),
             cluster_id=cluster_id,
+            count=count,
         )
         self._obey = asked
         self._lock = threading.Lock()

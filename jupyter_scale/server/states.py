@@ -54,7 +54,7 @@ def search(entry: Entry, notebooks: Mapping[str, str]) -> dict[str, Any]:
     names = (
         "id", "name", "status", "kernel", "cell", "cluster", "cluster_id", "started", "updated",
         "cells", "cells_done", "fits", "fits_done", "fits_saved", "seconds", "seconds_left",
-        "run",
+        "run", "count",
     )  # fmt: skip
     best = None
     if entry.score is not None:

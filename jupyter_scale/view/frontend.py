@@ -52,5 +52,14 @@ def journal(
                 buttons.label()
 
     name = cluster.name if cluster is not None and cluster.connection is not None else ""
-    made = Journal(registry.owner(), running, cell(shell), actions.notebook(), obey, name)
+    made = Journal(
+        registry.owner(),
+        running,
+        cell(shell),
+        actions.notebook(),
+        obey,
+        name,
+        # IPython counts on before the cell runs; its history has one entry for each number
+        len(shell.history_manager.input_hist_raw) - 1,
+    )
     return made

@@ -9,7 +9,7 @@ import { Answer, Bar, Button, Hint, SelectField, Warning } from './parts';
 import type { Size } from './requests';
 import { SizeForm } from './size';
 import { alive, type ICluster, type IProfile } from './states';
-import { bytes, MAGIC, warning } from './words';
+import { bytes, MAGIC, state, warning } from './words';
 
 /** Start clusters; see, use, size and close those that are there. */
 export function ClusterSection({
@@ -312,18 +312,12 @@ function Ended({ context, cluster }: ICard): JSX.Element {
 }
 
 function Head({ context: { trans }, cluster }: ICard): JSX.Element {
-  const states = {
-    starting: trans.__('starting'),
-    running: trans.__('running'),
-    closed: trans.__('closed'),
-    failed: trans.__('failed')
-  };
   return (
     <>
       <div className="jps-Head">
         <strong className="jps-Name">{cluster.id}</strong>
         <span className="jps-State" data-state={cluster.state}>
-          {states[cluster.state]}
+          {state(cluster, trans)}
         </span>
       </div>
       {cluster.notebook && (

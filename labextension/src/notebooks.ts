@@ -238,7 +238,10 @@ class ShownCell implements ICell {
     return this._model.outputs.toJSON();
   }
 
-  show(outputs: NotebookOutput[]): void {
+  show(outputs: NotebookOutput[], count: number | null): void {
+    // the page that was loaded again knows neither that it runs nor its number
+    this._model.executionCount = count || null;
+    this._model.executionState = count === null ? 'running' : 'idle';
     const model = this._model.outputs;
     const [first] = outputs;
     if (!this._model.trusted) {

@@ -30,8 +30,8 @@ export interface ICell {
   /** What its outputs say of searches. */
   readonly notes: readonly INote[];
   readonly outputs: readonly IOutput[];
-  /** Show these outputs, as trusted. */
-  show(outputs: IOutput[]): void;
+  /** Show these outputs, as trusted, and this number; null while it runs. */
+  show(outputs: IOutput[], count: number | null): void;
 }
 
 /**
@@ -143,7 +143,8 @@ export class Outputs implements IDisposable {
     }
     for (const cell of this._cells()) {
       if (due(shown.search, cell)) {
-        cell.show(replaced(cell, shown));
+        const { count, status } = shown.search;
+        cell.show(replaced(cell, shown), alive(status) ? null : count);
       }
     }
     if (again) {

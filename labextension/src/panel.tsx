@@ -1,9 +1,10 @@
 import type { ITranslator } from '@jupyterlab/translation';
 import { ReactWidget, SidePanel } from '@jupyterlab/ui-components';
 import type { Message } from '@lumino/messaging';
-import type { AccordionPanel } from '@lumino/widgets';
+import type { AccordionPanel, PanelLayout } from '@lumino/widgets';
 import * as React from 'react';
 
+import { Announced } from './announced';
 import { ClusterSection } from './clustersection';
 import type { IContext } from './context';
 import { DiagnosticSection } from './diagnosticsection';
@@ -21,7 +22,7 @@ const EXPORT = 5;
 const SIZES: Readonly<Record<number, number[]>> = {
   [NEW_SEARCH]: [3, 16, 3, 0, 2, 0],
   [RUNS]: [3, 0, 4, 10, 2, 0],
-  [EXPORT]: [3, 0, 3, 0, 2, 16]
+  [EXPORT]: [2, 0, 2, 0, 1, 30]
 };
 
 /** A section; tells whether it is in sight. */
@@ -82,6 +83,9 @@ export class Panel extends SidePanel {
       widget.title.label = label;
       this.addWidget(widget);
     }
+    const announced = ReactWidget.create(<Announced context={context} />);
+    announced.addClass('jps-Announced');
+    (this.layout as PanelLayout).addWidget(announced);
     const accordion = this.content as AccordionPanel;
     accordion.collapse(NEW_SEARCH);
     accordion.collapse(RUNS);

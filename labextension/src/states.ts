@@ -76,6 +76,8 @@ export interface ISearch {
   readonly notebook: string;
   readonly kernel: string;
   readonly cell: string;
+  /** The cell's number in its prompt, or zero. */
+  readonly count: number;
   /** Where it runs, in words. */
   readonly cluster: string;
   /** The id of that cluster, or nothing: an address, or the kernel itself. */

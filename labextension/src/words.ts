@@ -57,6 +57,23 @@ export function moment(seconds: number): string {
   });
 }
 
+/** What a cluster's state means. */
+export function state(
+  cluster: Pick<ICluster, 'state'>,
+  trans: TranslationBundle
+): string {
+  switch (cluster.state) {
+    case 'starting':
+      return trans.__('starting');
+    case 'running':
+      return trans.__('running');
+    case 'closed':
+      return trans.__('closed');
+    case 'failed':
+      return trans.__('failed');
+  }
+}
+
 /** What a search's status means. */
 export function status(
   search: Pick<IRun, 'status'>,

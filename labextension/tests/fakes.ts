@@ -83,6 +83,7 @@ export function search(id: string, more: Partial<ISearch> = {}): ISearch {
     notebook: 'a.ipynb',
     kernel: 'kernel',
     cell: 'cell',
+    count: 3,
     cluster: 'local-1',
     cluster_id: 'local-1',
     started: 0,
@@ -180,13 +181,15 @@ export class FakeCell implements ICell {
   trusted = true;
   outputs: IOutput[] = [];
   shown = 0;
+  count: number | null = 0;
 
   get notes(): INote[] {
     return this.outputs.map(noted).filter(note => note !== undefined);
   }
 
-  show(outputs: IOutput[]): void {
+  show(outputs: IOutput[], count: number | null): void {
     this.outputs = outputs;
+    this.count = count;
     this.shown += 1;
   }
 }

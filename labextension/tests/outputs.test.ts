@@ -131,7 +131,7 @@ test('one request is in flight, and one more comes after it for all that changed
   assert.equal(asked.length, 1);
   asked[0]?.resolve(shown(search('s', { updated: 1 })));
   await settled();
-  assert.equal(cell.shown, 1);
+  assert.deepEqual([cell.shown, cell.count], [1, null]);
   assert.equal(asked.length, 2);
   asked[1]?.resolve(shown(search('s', { updated: 3 })));
   await settled();
@@ -149,6 +149,7 @@ test('a search that ends shows its end, once', async () => {
   await settled();
   feed.tell('searches', [end]);
   assert.equal(cell.outputs[0]?.data?.['text/plain'], 'done');
+  assert.equal(cell.count, 3);
   assert.equal(asked.length, 2);
 });
 

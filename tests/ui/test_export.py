@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from lab import Lab
-from test_panel import OURS, open_panel, run
+from test_panel import OURS, open_panel, run, unnamed
 
 CELLS = (
     "import toolz\nprint(list(toolz.take(2, 'abc')))",
@@ -68,6 +68,8 @@ def test_a_notebook_is_planned_answered_and_exported(jupyterlab: Lab) -> None:
     luck.get_by_role("button", name="Show me cell 2").click()
     active = page.locator(".jp-CodeCell.jp-mod-active")
     active.get_by_text("random.random").first.wait_for()
+
+    assert unnamed(page) == []
 
     form.get_by_role("button", name="Export").press("Enter")
     result.get_by_text("to be answered, nothing written").wait_for()

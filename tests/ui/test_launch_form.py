@@ -7,7 +7,7 @@ from typing import Any
 import nbformat
 import pytest
 from lab import Lab
-from test_panel import OURS, Opened, open_panel, run, start_one
+from test_panel import OURS, Opened, open_panel, run, start_one, unnamed
 
 BUSY = "import time\nprint('begun')\ntime.sleep(100)"
 SETUP = """
@@ -53,6 +53,7 @@ def test_a_search_is_filled_in_planned_and_run(jupyterlab: Lab, opened: Opened) 
     values = form.get_by_role("textbox", name="Values of svc__C")
     assert values.input_value() == "0.1, 1.0, 10.0"
     values.fill("-1, 2")
+    assert unnamed(page) == []
     form.get_by_label("CV folds").fill("3")
     form.get_by_label("Scoring").select_option("f1_macro")
     form.get_by_role("button", name="Plan").click()

@@ -18,6 +18,10 @@ search = GridSearchCV(Slow(), {{"seconds": [0.3 + i / 1000 for i in range(200)]}
 FIT = "search.fit(X, y)"
 # no widgets' words: a page that is loaded again misses the comms of what runs, and they say so
 Opened = tuple[Any, list[str]]
+USED = {
+    "button", "checkbox", "combobox", "DisclosureTriangle", "link", "listbox", "meter", "option",
+    "progressbar", "radio", "searchbox", "slider", "spinbutton", "switch", "tab", "textbox",
+}  # fmt: skip
 OURS = ("jupyter-scale", "jupyter_scale", "jps-", "Scale")
 
 
@@ -32,6 +36,25 @@ def open_panel(jupyterlab: Lab, name: str, command: str = "jupyter-scale:open-pa
     panel = page.get_by_role("region", name="Scale", exact=True)
     panel.wait_for()
     return panel, errors
+
+
+def unnamed(page: Any) -> list[str]:
+    """Return what can be used in the panel and has no name for a screen reader.
+
+    It is Chromium's own accessibility tree that is asked; what is folded up is no part of it.
+    """
+    session = page.context.new_cdp_session(page)
+    asked = {"expression": "document.querySelector('.jps-Panel')"}
+    node = session.send("Runtime.evaluate", asked)["result"]
+    tree = session.send("Accessibility.queryAXTree", {"objectId": node["objectId"]})
+    session.detach()
+    nodes = [one for one in tree["nodes"] if one["role"]["value"] in USED]
+    assert nodes
+    return [
+        f"{one['role']['value']}: {one}"
+        for one in nodes
+        if not one["ignored"] and not one.get("name", {}).get("value", "").strip()
+    ]
 
 
 def start_one(panel: Any) -> Any:
@@ -97,6 +120,7 @@ def test_a_cluster_is_used_and_a_search_is_there_again_after_a_reload(jupyterlab
     bar.wait_for()
     wait_until_more(page, bar, 0, 30)
     card.get_by_text("1 search runs on it").wait_for()
+    assert unnamed(page) == []
     jupyterlab.output(1).get_by_text(f"Picked in the side panel: {name}").wait_for()
 
     page.reload()
@@ -104,6 +128,8 @@ def test_a_cluster_is_used_and_a_search_is_there_again_after_a_reload(jupyterlab
     wait_until_more(page, bar, before, 10)
     cell = jupyterlab.output(1).get_by_text("GridSearchCV(Slow)").first
     cell.wait_for(timeout=10_000)
+    prompt = page.locator(".jp-CodeCell").nth(1).locator(".jp-InputPrompt")
+    prompt.get_by_text("[*]:").wait_for()
     text = cell.inner_text()
     page.wait_for_function(
         "text => [...document.querySelectorAll('.jp-OutputArea-output')]"
@@ -122,7 +148,10 @@ def test_a_cluster_is_used_and_a_search_is_there_again_after_a_reload(jupyterlab
     found.get_by_role("button", name="Resume").click()
     found.get_by_role("button", name="Stop").click()
     found.get_by_text("stopped", exact=True).wait_for()
+    said = panel.get_by_role("status").filter(has_text="GridSearchCV(Slow): stopped")
+    said.wait_for(state="attached")
     jupyterlab.output(1).get_by_text(", stopped").first.wait_for()
+    prompt.get_by_text("[2]:").wait_for()
     view.get_by_text(", stopped").first.wait_for()
     assert view.get_by_role("progressbar").count() == 0
     found.get_by_role("button", name="Dismiss").click()

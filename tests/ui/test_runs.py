@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from lab import Lab
-from test_panel import OURS, open_panel, run
+from test_panel import OURS, open_panel, run, unnamed
 
 SEARCH = """
 %load_ext jupyter_scale
@@ -43,6 +43,8 @@ def test_runs_are_listed_opened_compared_and_resumed(jupyterlab: Lab) -> None:
         one.get_by_role("button", name="Pick run").click()
     panel.get_by_role("button", name=f"Compare {name} with").click()
     view.get_by_text("+search.set_params(").wait_for()
+
+    assert unnamed(page) == []
 
     panel.get_by_label("Filter").fill("no such tag")
     panel.get_by_text("0 of 2 runs").wait_for()
