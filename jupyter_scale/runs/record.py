@@ -10,12 +10,13 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import numpy as np
 from distributed import Client
 
 from jupyter_scale.clusters.connection import Process
@@ -33,6 +34,7 @@ INTERVAL = 1.0  # seconds between two writings
 HEARTBEAT = 10.0  # seconds between two signs of life
 LONGEST = 2_000  # characters of a parameter
 RANKING = 5.0  # seconds between two looks at which is the best, at least
+_NUMBERS = (int, float, np.integer, np.floating, np.bool_, type(None))
 AT_END = 60.0  # seconds for the last rows
 
 
@@ -232,12 +234,7 @@ class _Writer:
             wished = asked > self._answered
             if cells or wished or time.monotonic() - written > HEARTBEAT:
                 rows = [self._row(*cell) for cell in cells]
-                candidates = {
-                    score.candidate: _texts(score.parameters)
-                    for score, _, _ in cells
-                    if score.candidate not in self._seen
-                }
-                self._seen |= candidates.keys()
+                candidates = self._new(cells)
                 store.add(number, self._run, rows, candidates)
                 written = time.monotonic()
             with self._changed:
@@ -249,6 +246,15 @@ class _Writer:
                 return
             with self._changed:
                 self._changed.wait_for(lambda: self._asked > self._answered, INTERVAL)
+
+    def _new(
+        self, cells: Sequence[tuple[Score, bytes | None, dict[str, Any]]]
+    ) -> dict[int, dict[str, str]]:
+        """Return the candidates that are not in the file yet, with their parameters."""
+        found = {score.candidate: score.parameters for score, _, _ in cells}
+        new = {n: _texts(known) for n, known in found.items() if n not in self._seen}
+        self._seen |= new.keys()
+        return new
 
     @staticmethod
     def _row(score: Score, address: bytes | None, result: dict[str, Any]) -> Cell:
@@ -281,7 +287,7 @@ class _Writer:
     def _best(self) -> None:
         """Look for the best: at the end, and now and then if that takes no time to speak of."""
         start = time.monotonic()
-        if self._run.alive and start - self._looked < max(RANKING, 50 * self._took):
+        if self._run.alive and start - self._looked < max(RANKING, 200 * self._took):
             return
         scores = list(self._report.scores)
         ranking = self._report.ranking()
@@ -330,7 +336,10 @@ def _differing(client: Client, here: Mapping[str, str]) -> dict[str, str]:
 
 
 def _texts(parameters: Mapping[str, Any] | None) -> dict[str, str]:
-    return {
-        name: provenance.redacted(" ".join(repr(value).split())[:LONGEST])
-        for name, value in (parameters or {}).items()
-    }
+    return {name: _text(value) for name, value in (parameters or {}).items()}
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, _NUMBERS):
+        return repr(value)  # no secret is in it, and there are many of them
+    return provenance.redacted(" ".join(repr(value).split())[:LONGEST])
