@@ -191,61 +191,51 @@ def _candidates(
     """Return the candidates, the best first."""
     if not cells:
         return []
-    ranking, numbers = _ranking(run, cells, parameters)
-    mine = defaultdict(list)
-    for cell in cells:
-        mine[cell.candidate].append(cell)
-    found = []
-    for row in ranking.order:
-        number = numbers[row]
-        known = parameters.get(number, {})
-        began = [cell.ended - _took(cell) for cell in mine[number]]
-        found.append(
-            Candidate(
-                number,
-                ", ".join(f"{name.rpartition('__')[2]}={text}" for name, text in known.items())
-                or f"candidate {number}",
-                known,
-                _metrics(ranking, int(row)),
-                run.started + max(0.0, min(began)),
-                run.started + max(cell.ended for cell in mine[number]),
-                ranking.errors[row] or "",
-            )
-        )
-    return found
-
-
-def _ranking(
-    run: Run, cells: list[Cell], parameters: Mapping[int, dict[str, str]]
-) -> tuple[Ranking, list[int]]:
-    """Return the candidates in the order of their numbers, with these."""
-    named: dict[int, Any] = {number: dict(known) for number, known in parameters.items()}
-    metrics = (by_metric(cell.scores.get("test_scores")) for cell in cells)
-    nothing = dict.fromkeys(next(filter(None, metrics), [SCORE]), math.nan)
-    scores = []
-    for cell in cells:
-        found = cell.scores
-        scores.append(
-            Score(
-                cell.candidate,
-                cell.fold,
-                named.setdefault(cell.candidate, {}),
-                by_metric(found.get("test_scores")) or nothing,
-                by_metric(found.get("train_scores")) or None,
-                found.get("fit_time", 0.0),
-                found.get("score_time", 0.0),
-                cell.error,
-                cell.ended,
-            )
-        )
+    scores = _scores(cells, parameters)
     halving = "Halving" in run.name.partition("(")[0]
     ranking = ranked(scores, metric=run.metric, halving=halving)
-    return ranking, sorted({cell.candidate for cell in cells})
+    mine = defaultdict(list)
+    for score in scores:
+        mine[score.candidate].append(score)
+    numbers = sorted(mine)
+    return [_candidate(run, ranking, int(row), mine[numbers[row]]) for row in ranking.order]
 
 
-def _took(cell: Cell) -> float:
-    found = cell.scores
-    return float(found.get("fit_time", 0.0)) + float(found.get("score_time", 0.0))
+def _candidate(run: Run, ranking: Ranking, row: int, scores: list[Score]) -> Candidate:
+    number, known = scores[0].candidate, scores[0].parameters or {}
+    name = ", ".join(f"{key.rpartition('__')[2]}={text}" for key, text in known.items())
+    began = min(score.ended - score.fit_time - score.score_time for score in scores)
+    return Candidate(
+        number,
+        name or f"candidate {number}",
+        known,
+        _metrics(ranking, row),
+        run.started + max(0.0, began),
+        run.started + max(score.ended for score in scores),
+        ranking.errors[row] or "",
+    )
+
+
+def _scores(cells: list[Cell], parameters: Mapping[int, dict[str, str]]) -> list[Score]:
+    """Return cells as their report had them, with the parameters as text."""
+    found = [cell.scores for cell in cells]
+    tested = [by_metric(one.get("test_scores")) for one in found]
+    nothing = dict.fromkeys(next(filter(None, tested), [SCORE]), math.nan)
+    named: dict[int, Any] = {number: dict(known) for number, known in parameters.items()}
+    return [
+        Score(
+            cell.candidate,
+            cell.fold,
+            named.setdefault(cell.candidate, {}),  # one dict each: so are candidates told apart
+            scores or nothing,
+            by_metric(one.get("train_scores")) or None,
+            one.get("fit_time", 0.0),
+            one.get("score_time", 0.0),
+            cell.error,
+            cell.ended,
+        )
+        for cell, one, scores in zip(cells, found, tested, strict=True)
+    ]
 
 
 def _metrics(ranking: Ranking, row: int) -> dict[str, float]:

@@ -11,6 +11,7 @@ from cells import text_of
 from nbformat import NotebookNode
 
 PATH = Path(execute.__file__).parent / "05-resume-and-compare.ipynb"
+pytestmark = pytest.mark.long
 
 
 @pytest.fixture(scope="module")
@@ -46,3 +47,7 @@ def test_runs_are_kept_track_of(executed: NotebookNode) -> None:
     assert "data         the same" in text_of(executed, "diff")
     assert "equals" in text_of(executed, "rerun")
     assert "all 27 cells, to the last bit" in text_of(executed, "rerun")
+
+
+def test_a_run_is_told_to_a_function(executed: NotebookNode) -> None:
+    assert "'9 candidates, the best n_components=" in text_of(executed, "elsewhere")
