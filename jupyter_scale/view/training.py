@@ -98,8 +98,9 @@ def picture(training: Training, name: str) -> str:
     values = [value for _, value in points]
     log = name == "loss" and min(values) > 0 and max(values) > 20 * min(values)
     y = Scale.of_numbers(values, HEIGHT - BOTTOM, TOP, log=log)
-    marks = _axes(x, y, name + (", logarithmic" if log else "") + "; thick: the mean of each epoch")
     every, means = _thinned(points), _means(points)
+    thick = "; thick: the mean of each epoch" if len(points) > len(means) else ""
+    marks = _axes(x, y, name + ", logarithmic" * log + thick)
     if len(every) > 1:
         look = {"stroke": ACCENT, "stroke_opacity": 0.6, "stroke_width": 1}
         marks.append(path([(x(at), y(value)) for at, value in every], **look))
