@@ -7,7 +7,11 @@ says stays in the saved notebook, so that
     python checks.py */1-why-merged.ipynb
 
 tells of many notebooks which exercises are done, and executes none of them. (Whoever wants to can
-write such a line without doing the exercise: it is for learning, not for marks.)
+write such a line without doing the exercise: it is for learning, not for marks.) To a teacher,
+
+    python checks.py --solve 1-why-merged.ipynb solved.ipynb
+
+gives the notebook with its folded solutions in the place of the three dots.
 """
 
 from __future__ import annotations
@@ -20,10 +24,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-__all__ = ["done_in", "main"]
+__all__ = ["done_in", "main", "solved"]
 
 DONE = re.compile(r"^Exercise (\w+): done\.", re.MULTILINE)
 ASKED = re.compile(r"^Exercise (\w+): ", re.MULTILINE)
+CODE = re.compile(r"```python\n(.*?)\s*```", re.DOTALL)
 
 
 class NotYet(Exception):
@@ -251,9 +256,24 @@ def done_in(path: Path) -> tuple[set[str], set[str]]:
     return set(DONE.findall(said)), set(ASKED.findall(said))
 
 
+def solved(notebook: Any) -> Any:
+    """Put into each exercise the code of its solution, and return the notebook."""
+    cells = {cell["id"]: cell for cell in notebook["cells"]}
+    for name, cell in cells.items():
+        if name.startswith("exercise-"):
+            text = "".join(cells[name.replace("exercise", "solution", 1)]["source"])
+            (cell["source"],) = CODE.findall(text)
+    return notebook
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print a line per notebook, and return 1 if one cannot be read."""
     paths = sys.argv[1:] if arguments is None else arguments
+    if len(paths) == 3 and paths[0] == "--solve":
+        source, target = map(Path, paths[1:])
+        notebook = solved(json.loads(source.read_text(encoding="utf-8")))
+        target.write_text(json.dumps(notebook, indent=1) + "\n", encoding="utf-8")
+        return 0
     if not paths:
         print("Name saved notebooks: python checks.py NOTEBOOK ...", file=sys.stderr)
         return 2

@@ -21,22 +21,17 @@ DONE = {
     "3-watch-and-tune": {"3a", "3b", "3c"},
     "4-make-reproducible": {"4a", "4b"},
 }
-CODE = re.compile(r"```python\n(.*?)```", re.DOTALL)
 
 
 def read(lesson: str) -> NotebookNode:
     return nbformat.read(COURSE / f"{lesson}.ipynb", as_version=4)
 
 
-def solved(notebook: NotebookNode) -> NotebookNode:
-    """Put each solution in the place of the three dots of its exercise."""
-    cells = {cell.id: cell for cell in notebook.cells}
-    for name, cell in cells.items():
-        if name.startswith("exercise-"):
-            found = CODE.search(cells[name.replace("exercise", "solution")].source)
-            assert found is not None, name
-            cell.source = found[1].rstrip()
-    return notebook
+def solved(lesson: str, folder: Path) -> NotebookNode:
+    """Have the course's own program put the solutions in the place of the three dots."""
+    target = folder / "solved.ipynb"
+    said("--solve", COURSE / f"{lesson}.ipynb", target)
+    return nbformat.read(target, as_version=4)
 
 
 def ran(notebook: NotebookNode, folder: Path, *options: str) -> NotebookNode:
@@ -49,8 +44,8 @@ def ran(notebook: NotebookNode, folder: Path, *options: str) -> NotebookNode:
     return nbformat.read(target, as_version=4)
 
 
-def said(path: Path) -> str:
-    command = [sys.executable, str(COURSE / "checks.py"), str(path)]
+def said(*arguments: object) -> str:
+    command = [sys.executable, str(COURSE / "checks.py"), *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
 
@@ -81,7 +76,7 @@ def test_the_first_lesson_as_it_is_given_and_solved(tmp_path: Path) -> None:
         line = f"Exercise {name}: not yet. Put your answer in the place of the three dots.\n"
         assert text_of(given, f"check-{name}") == line
     assert said(tmp_path / "ran.ipynb").endswith("0 of 3 done; not yet 1a, 1b, 1c\n")
-    found = ran(solved(read("1-why-merged")), tmp_path, "--set", "N_ROWS=150")
+    found = ran(solved("1-why-merged", tmp_path), tmp_path, "--set", "N_ROWS=150")
     assert text_of(found, "check-1a") == "Exercise 1a: done. 27 of 54 fits would be for nothing.\n"
     assert said(tmp_path / "ran.ipynb").endswith("3 of 3 done\n")
 
@@ -92,8 +87,8 @@ def test_the_first_lesson_as_it_is_given_and_solved(tmp_path: Path) -> None:
 def test_a_lesson_runs_as_it_is_given_and_solved(
     lesson: str, is_solved: bool, tmp_path: Path
 ) -> None:
-    notebook = read(lesson)
-    ran(solved(notebook) if is_solved else notebook, tmp_path, "--set", "N_ROWS=200")
+    notebook = solved(lesson, tmp_path) if is_solved else read(lesson)
+    ran(notebook, tmp_path, "--set", "N_ROWS=200")
     count = len(DONE[lesson])
     expected = f"{count} of {count} done" if is_solved else f"0 of {count} done"
     assert expected in said(tmp_path / "ran.ipynb")
