@@ -63,6 +63,7 @@ def merged_search(lab: Lab) -> None:
     panel, _ = open_panel(lab, "search.ipynb")
     page = lab.page
     page.set_viewport_size({"width": 1180, "height": 820})
+    page.set_default_timeout(180_000)
     run(page, 0)
     panel.locator("[data-cluster]").get_by_role("meter", name="Workers").wait_for()
     run(page, 1)
