@@ -50,7 +50,8 @@ def test_memory_is_shown_and_no_worker_is_lost(executed: NotebookNode) -> None:
     for cell in ("memory", "after"):
         rows = [line.split() for line in text_of(executed, cell).splitlines()[2:]]
         assert len(rows) == 2
-        assert all(0 < int(process) <= int(most) < 600 for _, process, _, _, most in rows)
+        for _, process, _, _, most in rows:  # the system counts pages in batches
+            assert 100 < int(process) <= int(most) + 20 < 620, rows
     assert text_of(executed, "survived") == "no worker was lost\n"
 
 
