@@ -11,7 +11,7 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 from jupyter_scale.export import (
     binder,
@@ -335,23 +335,28 @@ def _planned(
     )
 
 
+class How(TypedDict, total=False):
+    """What can be said of an export besides its options: as `plan` has it."""
+
+    live: bool
+    history: Sequence[str] | None
+    client: Any
+    snapshot: Snapshot | None
+    show: Callable[[str], None]
+
+
 def export(
     notebook: str | Path | Sequence[str | Path],
     folder: str | Path,
     options: Options | None = None,
-    *,
-    live: bool = False,
-    history: Sequence[str] | None = None,
-    client: Any = None,
-    snapshot: Snapshot | None = None,
-    show: Callable[[str], None] = _quiet,
+    **how: Unpack[How],
 ) -> Report:
     """Write a notebook to a folder, with all that it takes to run it elsewhere, and verify that.
 
     Parameters
     ----------
-    notebook, folder, options, live, client, snapshot, show
-        As for `plan`, as ``history`` is.
+    notebook, folder, options, **how
+        As for `plan`.
 
     Raises
     ------
@@ -360,17 +365,7 @@ def export(
     ExportError
         When there is nothing that can be exported.
     """
-    made = plan(
-        notebook,
-        folder,
-        options,
-        live=live,
-        history=history,
-        client=client,
-        snapshot=snapshot,
-        show=show,
-    )
-    return write(made, show)
+    return write(plan(notebook, folder, options, **how), how.get("show", _quiet))
 
 
 def write(

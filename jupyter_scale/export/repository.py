@@ -13,7 +13,7 @@ from urllib.parse import quote, urlsplit
 
 from jupyter_scale.export.finding import ExportError
 
-__all__ = ["badge", "committed", "launch", "spec"]
+__all__ = ["HUB", "badge", "committed", "launch", "spec"]
 
 HUB = "https://mybinder.org"
 COMMIT = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?")
