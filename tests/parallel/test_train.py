@@ -269,6 +269,7 @@ def slowly(context: Context) -> dict[str, Any]:
     return {name: value.numpy() for name, value in model.state_dict().items()}
 
 
+@pytest.mark.long
 def test_a_lost_worker_costs_the_steps_since_the_last_checkpoint(
     client: Client, alone: dict[str, Any], tmp_path: Path
 ) -> None:
