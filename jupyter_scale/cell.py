@@ -42,6 +42,7 @@ from jupyter_scale.view.progress import Progress, show
 # `%%scale?` is a question, which IPython answers.
 _FIRST = re.compile(r"%%scale(?P<line>(?:[ \t].*)?)$")
 _HELP = re.compile(r"\s(-h|--help)(\s|$)")
+NOT_KEPT = "No predictions are kept, for nothing is on record: jupyter-scale.record is false."
 
 
 def rewrite(lines: list[str]) -> list[str]:
@@ -166,6 +167,8 @@ class Cells:
         """Return what keeps the cell's searches, unless nothing is to be recorded."""
         path = runs.where()
         if path is None:
+            if arguments.keep_predictions:
+                print(NOT_KEPT, file=sys.stderr)
             return None
         remember(path)
         cluster = clusters.of(client)
@@ -178,7 +181,12 @@ class Cells:
         )
         resumed, self.resumed = self.resumed, None
         record = runs.Record(
-            runs.Store(path), origin, client, fresh=arguments.fresh, resumed=resumed
+            runs.Store(path),
+            origin,
+            client,
+            fresh=arguments.fresh,
+            resumed=resumed,
+            room=runs.room(arguments.keep_predictions),
         )
         self.recorded = record.runs
         return record

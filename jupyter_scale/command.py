@@ -114,6 +114,7 @@ examples:
   %%scale -o report --seed 0     keep the report, seed every unseeded step
   %%scale --local                the same plan without a cluster
   %%scale --fresh                fit again what is on record
+  %%scale --keep-predictions     then search by another metric: nothing is fitted
 """
 
 
@@ -194,6 +195,7 @@ class Arguments(argparse.Namespace):
     views: list[str] | None = None
     plot: str = "status"
     fresh: bool = False
+    keep_predictions: bool = False
     run: str = ""
     other: str = ""
     runs: list[str] | None = None
@@ -223,7 +225,8 @@ class Arguments(argparse.Namespace):
 
     def options(self) -> dict[str, object]:
         """Return what the first line of a cell says of its searches, as far as it is not usual."""
-        said = {"seed": self.seed, "merge": self.merge, "local": self.local, "fresh": self.fresh}
+        names = ("seed", "merge", "local", "fresh", "keep_predictions")
+        said = {name: getattr(self, name) for name in names}
         usual = Arguments()
         return {name: value for name, value in said.items() if value != getattr(usual, name)}
 
@@ -546,6 +549,11 @@ def _build_cell() -> _Parser:
     )
     cell.add_argument(
         "--fresh", action="store_true", help="fit every cell, also those that are on record"
+    )
+    cell.add_argument(
+        "--keep-predictions",
+        action="store_true",
+        help="keep what cells predict: searches by another metric then fit none of them again",
     )
     cell.add_argument("--local", action="store_true", help="in this process, on no cluster")
     return cell

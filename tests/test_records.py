@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import dask
 import pytest
 from IPython.core.error import UsageError
 
@@ -172,3 +173,21 @@ def test_a_secret_in_a_cell_is_not_on_record(ran: Any) -> None:
     assert "a word of mine" not in runs.runs()["cell"].iloc[0]
     with pytest.raises(UsageError, match="held a secret, which is not on record"):
         ran.run_line_magic("scale", "rerun last")
+
+
+def test_another_metric_of_a_cell_that_keeps_predictions(
+    shell: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shell.run_cell(ABOVE).raise_error()
+    shell.run_cell(CELL.replace("--local", "--local --keep-predictions")).raise_error()
+    assert "keep_predictions=True" in said(shell, "show last", capsys)
+    shell.run_cell("search.set_params(scoring='roc_auc')")
+    shell.run_cell(CELL.replace("--local", "--local --plan")).raise_error()
+    assert "4 of them by another metric: scored from predictions that were kept" in (
+        capsys.readouterr().out
+    )
+    shell.run_cell(CELL).raise_error()
+    assert shell.user_ns["report"].searches[-1].cells_rescored == 4
+    with dask.config.set({"jupyter-scale.record": False}):
+        shell.run_cell(CELL.replace("--local", "--local --keep-predictions")).raise_error()
+    assert "No predictions are kept, for nothing is on record" in capsys.readouterr().err

@@ -4,7 +4,7 @@ from jupyter_scale.runs.compare import Comparison, compare, first_difference
 from jupyter_scale.runs.frames import cells, runs, save
 from jupyter_scale.runs.listing import Page, Table, as_json
 from jupyter_scale.runs.mlflow import MLflow
-from jupyter_scale.runs.place import RecordError, where
+from jupyter_scale.runs.place import RecordError, room, where
 from jupyter_scale.runs.record import Origin, Record
 from jupyter_scale.runs.run import Run
 from jupyter_scale.runs.store import Store, opened
@@ -30,6 +30,7 @@ __all__ = [
     "first_difference",
     "log",
     "opened",
+    "room",
     "runs",
     "save",
     "study",

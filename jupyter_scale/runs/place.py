@@ -7,11 +7,14 @@ from contextlib import suppress
 from pathlib import Path
 
 import dask
+from dask.utils import parse_bytes
 from jupyter_core.paths import jupyter_data_dir
 
-__all__ = ["SETTING", "RecordError", "default", "places", "remember", "where"]
+__all__ = ["SETTING", "RecordError", "default", "places", "remember", "room", "where"]
 
 SETTING = "jupyter-scale.record"
+PREDICTIONS = "jupyter-scale.predictions"
+ROOM = 256 * 2**20  # bytes of predictions of a run
 BESIDE = Path(".jupyter-scale") / "runs.sqlite"
 MOST = 200  # records beside notebooks that are remembered
 
@@ -46,6 +49,34 @@ def where() -> Path | None:
     if setting == "beside":
         return Path.cwd() / BESIDE
     return Path(setting).expanduser().absolute()
+
+
+def room(wanted: bool = False) -> int:
+    """Return how many bytes of predictions are kept of each run; 0 for none.
+
+    The setting ``jupyter-scale.predictions`` of Dask's configuration is true, false, or a
+    size.
+
+    Parameters
+    ----------
+    wanted : bool
+        Keep them even if the setting does not say so.
+
+    Raises
+    ------
+    RecordError
+        When it is none of these.
+    """
+    setting = dask.config.get(PREDICTIONS, None)
+    if isinstance(setting, bool) or setting is None:
+        return ROOM if setting or wanted else 0
+    try:
+        size = parse_bytes(setting) if isinstance(setting, str | int) else -1
+    except ValueError:
+        size = -1
+    if size < 0:
+        raise RecordError(f"{PREDICTIONS}: {setting!r}: write true, false or a size like 1 GiB")
+    return size
 
 
 def places(folders: Iterable[Path] = ()) -> list[Path]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 import time
+import warnings
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -17,11 +18,12 @@ from typing import Any
 from uuid import uuid4
 
 import numpy as np
+from dask.utils import format_bytes
 from distributed import Client
 
 from jupyter_scale.clusters.connection import Process
 from jupyter_scale.runs import provenance
-from jupyter_scale.runs.place import RecordError
+from jupyter_scale.runs.place import PREDICTIONS, RecordError
 from jupyter_scale.runs.run import Cell, Run
 from jupyter_scale.runs.scores import decoded, encoded
 from jupyter_scale.runs.store import Store
@@ -78,6 +80,9 @@ class Record:
         Know nothing of earlier runs.
     resumed : Run, optional
         Of which also those cells are known that draw without a seed.
+    room : int
+        How many bytes of what cells predict are kept of each run, see
+        `jupyter_scale.search.predictions`.
     """
 
     def __init__(
@@ -88,6 +93,7 @@ class Record:
         *,
         fresh: bool = False,
         resumed: Run | None = None,
+        room: int = 0,
     ) -> None:
         self.runs: list[Run] = []
         self.path = store.path
@@ -96,6 +102,7 @@ class Record:
         self._client = client
         self._fresh = fresh
         self._resumed = resumed
+        self._room = room
         self._writers: dict[int, _Writer] = {}
         self._lock = threading.Lock()  # a cell may search in threads
 
@@ -107,6 +114,20 @@ class Record:
         with self._lock:
             text = self._store.known(address, run)
         return None if text is None else decoded(text)
+
+    def predictions(self) -> tuple[bool, bool]:
+        """Tell whether predictions are to be kept, and whether some are."""
+        with self._lock:
+            return self._room > 0, not self._fresh and self._store.predicts
+
+    def predicted(self, address: bytes) -> bytes | None:
+        """Return what is kept at the address of what a cell predicts."""
+        with self._lock:
+            return self._store.predicted(address)
+
+    def keep(self, report: SearchReport, address: bytes, body: bytes) -> None:
+        """Take what a cell has predicted, while there is room."""
+        self._writers[id(report)].keep(address, body)
 
     def planned(self, plan: Plan, report: SearchReport) -> None:
         """Begin a run, or go on with it: successive halving plans several times."""
@@ -124,7 +145,7 @@ class Record:
             )
             self.runs.append(run)
             report.run = run.id
-            self._writers[id(report)] = _Writer(self.path, run, report, self._client)
+            self._writers[id(report)] = _Writer(self.path, run, report, self._client, self._room)
         self._writers[id(report)].plan(plan)
 
     def cell(
@@ -156,10 +177,14 @@ class Record:
 class _Writer:
     """The thread that writes one run."""
 
-    def __init__(self, path: Path, run: Run, report: SearchReport, client: Client | None) -> None:
+    def __init__(
+        self, path: Path, run: Run, report: SearchReport, client: Client | None, room: int
+    ) -> None:
         self._path, self._run, self._report, self._client = path, run, report, client
         self._changed = threading.Condition()
         self._cells: list[tuple[Score, bytes | None, dict[str, Any]]] = []
+        self._predicted: dict[bytes, bytes] = {}
+        self._room = self._left = room
         self._seen: set[int] = set()
         self._asked = self._answered = 0
         self._ended = False
@@ -178,6 +203,21 @@ class _Writer:
         self.check()
         with self._changed:
             self._cells.append((score, address, result))
+
+    def keep(self, address: bytes, body: bytes) -> None:
+        """Take what a cell has predicted; say once that there is no more room."""
+        if self._left < 0:
+            return
+        self._left -= len(body)
+        if self._left >= 0:
+            with self._changed:
+                self._predicted[address] = body
+        else:
+            warnings.warn(
+                f"predictions of {self._run.id} are kept up to {format_bytes(self._room)}, and "
+                f"those of further cells are not: set {PREDICTIONS} to a larger size",
+                stacklevel=2,
+            )
 
     def check(self) -> None:
         """Raise what the thread has met.
@@ -230,12 +270,13 @@ class _Writer:
             with self._changed:
                 ended, asked = self._ended, self._asked
                 cells, self._cells = self._cells, []
+                predicted, self._predicted = self._predicted, {}
             self._look()
             wished = asked > self._answered
-            if cells or wished or time.monotonic() - written > HEARTBEAT:
+            if cells or predicted or wished or time.monotonic() - written > HEARTBEAT:
                 rows = [self._row(*cell) for cell in cells]
                 candidates = self._new(cells)
-                store.add(number, self._run, rows, candidates)
+                store.add(number, self._run, rows, candidates, predictions=predicted)
                 written = time.monotonic()
             with self._changed:
                 self._answered = asked

@@ -11,7 +11,7 @@ import json
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
@@ -24,8 +24,10 @@ from jupyter_scale.runs.run import Cell, Run
 
 __all__ = ["Store", "opened"]
 
-VERSION = 1
+VERSION = 2
 WAIT = 30.0  # seconds for another kernel that writes
+MOMENT = 1.0  # seconds for one, where nothing depends on it
+SPARE = 2**20  # bytes that a file may have free within
 # on these, several machines cannot share the memory that the fast mode of SQLite needs
 _SHARED = ("nfs", "cifs", "smb", "lustre", "gpfs", "beegfs", "ceph", "afs", "fuse.sshfs", "9p")
 
@@ -62,7 +64,15 @@ CREATE TABLE candidates (
 ) WITHOUT ROWID;
 CREATE TABLE texts (digest TEXT PRIMARY KEY, text TEXT NOT NULL) WITHOUT ROWID;
 """
-MIGRATIONS: tuple[str, ...] = (_TABLES,)
+_PREDICTIONS = """
+CREATE TABLE predictions (
+    run INTEGER NOT NULL REFERENCES runs (number) ON DELETE CASCADE,
+    address BLOB NOT NULL UNIQUE,
+    body BLOB NOT NULL
+);
+CREATE INDEX predictions_of_run ON predictions (run)
+"""
+MIGRATIONS: tuple[str, ...] = (_TABLES, _PREDICTIONS)
 """What each version adds to the one before: the first makes the tables."""
 
 
@@ -115,6 +125,7 @@ class Store:
         cells: Sequence[Cell] = (),
         candidates: Mapping[int, Mapping[str, str]] | None = None,
         texts: Mapping[str, str] | None = None,
+        predictions: Mapping[bytes, bytes] | None = None,
     ) -> None:
         """Add what a run has done since the last time, all of it or nothing."""
         with self._changing() as connection:
@@ -145,6 +156,10 @@ class Store:
             connection.executemany(
                 "INSERT OR IGNORE INTO texts VALUES (?, ?)", list((texts or {}).items())
             )
+            connection.executemany(
+                "INSERT OR REPLACE INTO predictions VALUES (?, ?, ?)",
+                [(number, address, body) for address, body in (predictions or {}).items()],
+            )
             row = _row(run)
             # notes and tags are those of people, who may write them meanwhile
             kept = connection.execute("SELECT body FROM runs WHERE number = ?", (number,))
@@ -173,7 +188,7 @@ class Store:
                 )
 
     def remove(self, runs: Iterable[Run]) -> None:
-        """Remove runs with their cells, and the texts that no run needs any more."""
+        """Remove runs with all that is theirs, and the texts that no run needs any more."""
         with self._changing() as connection:
             connection.executemany("DELETE FROM runs WHERE id = ?", [(run.id,) for run in runs])
             connection.execute(
@@ -181,6 +196,7 @@ class Store:
                 "SELECT json_extract(body, '$.environment') FROM runs"
                 " UNION SELECT json_extract(body, '$.diff') FROM runs)"
             )
+        self._shrink()
 
     # -- what is read
 
@@ -290,7 +306,31 @@ class Store:
         rows = self._rows(f"{query} LIMIT 1", values)
         return next((str(row["result"]) for row in rows), None)
 
+    def predicted(self, address: bytes) -> bytes | None:
+        """Return what is kept of a cell's predictions, or None."""
+        rows = self._rows("SELECT body FROM predictions WHERE address = ?", (address,))
+        return next((bytes(row["body"]) for row in rows), None)
+
+    @property
+    def predicts(self) -> bool:
+        """Whether any predictions are kept."""
+        return any(True for _ in self._rows("SELECT 1 FROM predictions LIMIT 1"))
+
     # -- the file
+
+    def _shrink(self) -> None:
+        """Give the disk back what is free in the file, unless others are at work in it."""
+        connection = self._open()
+        free, size = (
+            connection.execute(f"PRAGMA {name}").fetchone()[0]
+            for name in ("freelist_count", "page_size")
+        )
+        if free * size < SPARE:
+            return
+        connection.execute(f"PRAGMA busy_timeout = {int(1000 * MOMENT)}")
+        with suppress(sqlite3.Error):  # it is used for what comes next
+            connection.execute("VACUUM")
+        connection.execute(f"PRAGMA busy_timeout = {int(1000 * WAIT)}")
 
     @contextmanager
     def _changing(self) -> Iterator[sqlite3.Connection]:

@@ -3,7 +3,8 @@
 It is made of all that decides a cell's scores: the candidate with its code (see `identity` and
 `code`), the data, the rows of the fold, the scorer and the other arguments of the evaluation,
 scikit-learn's configuration, and the releases of Python, scikit-learn, NumPy and SciPy. What cannot
-be told of one of them leaves the cell without an address; it is then fitted each time.
+be told of one of them leaves the cell without an address; it is then fitted each time. What a cell
+predicts has an address, too: of all that, but what concerns the scores alone.
 """
 
 from __future__ import annotations
@@ -31,6 +32,10 @@ __all__ = ["Addresses", "fingerprint"]
 VERSION = 1
 """Of this module's way to make an address: another one knows none of the cells before."""
 _BESIDE = ("verbose",)
+_OF_THE_SCORE = (
+    *("scorer", "score_params", "error_score"),
+    *("return_train_score", "return_n_test_samples", "return_times"),
+)
 _SHOWN = ("display", "print_changed_only")
 _BLOCK = 1 << 24  # bytes that are copied at a time, where memory is not in one piece
 
@@ -47,15 +52,26 @@ class Addresses:
     def __init__(self) -> None:
         # the values are held, so that an id stays theirs
         self._data: dict[int, tuple[Any, bytes]] = {}
-        self._setups: dict[int, tuple[Setup, bytes | None]] = {}
+        self._setups: dict[tuple[int, bool], tuple[Setup, bytes | None]] = {}
         self._folds: dict[int, tuple[Fold, bytes]] = {}
 
     def of(self, setup: Setup, data: list[Any], fold: Fold, candidate: Candidate) -> bytes | None:
         """Return the address of a candidate on a fold, or None."""
+        return self._of(setup, data, fold, candidate, scored=True)
+
+    def fitted(
+        self, setup: Setup, data: list[Any], fold: Fold, candidate: Candidate
+    ) -> bytes | None:
+        """Return the address of what it predicts there, whatever it is scored by; or None."""
+        return self._of(setup, data, fold, candidate, scored=False)
+
+    def _of(
+        self, setup: Setup, data: list[Any], fold: Fold, candidate: Candidate, *, scored: bool
+    ) -> bytes | None:
         steps = [step.identity if step else b"" for step in (*candidate.steps, candidate.final)]
         if None in steps:
             return None
-        before = self._setup(setup, data)
+        before = self._setup(setup, data, scored)
         if before is None:
             return None
         hasher = blake2b(before, digest_size=16)
@@ -65,32 +81,36 @@ class Addresses:
             hasher.update(step or bytes(16))
         return hasher.digest()
 
-    def _setup(self, setup: Setup, data: list[Any]) -> bytes | None:
-        if id(setup) not in self._setups:
+    def _setup(self, setup: Setup, data: list[Any], scored: bool) -> bytes | None:
+        key = (id(setup), scored)
+        if key not in self._setups:
             try:
-                identity = self._common(setup, data)
+                identity = self._common(setup, data, scored)
             except Unidentified:
                 identity = None
-            self._setups[id(setup)] = (setup, identity)
-        return self._setups[id(setup)][1]
+            self._setups[key] = (setup, identity)
+        return self._setups[key][1]
 
     def data(self, setup: Setup, data: list[Any]) -> bytes:
         """Return a digest of the training vectors and targets."""
         targets = b"" if setup.y is None else self._datum(data[setup.y])
         return blake2b(self._datum(data[setup.X]) + targets, digest_size=16).digest()
 
-    def _common(self, setup: Setup, data: list[Any]) -> bytes:
+    def _common(self, setup: Setup, data: list[Any], scored: bool) -> bytes:
         if setup.options.get("return_estimator") or setup.options.get("return_parameters"):
             raise Unidentified("only scores and times are on record")
-        options = {key: value for key, value in setup.options.items() if key not in _BESIDE}
+        beside = _BESIDE if scored else (*_BESIDE, *_OF_THE_SCORE)
+        options = {key: value for key, value in setup.options.items() if key not in beside}
+        if not scored and not options.get("fit_params"):
+            options.pop("fit_params", None)  # their kind depends on what the scorer is given
         if scores_itself(options.get("scorer")):
             options["scorer"] = "score"  # of the candidate; it holds the search's estimator
         config = {key: value for key, value in setup.config.items() if key not in _SHOWN}
         y = None if setup.y is None else Identified(self._datum(data[setup.y]))
         kind = type(setup.estimator)
-        return identify(
-            (VERSION, releases(), kind, Identified(self._datum(data[setup.X])), y, options, config)
-        )
+        X = Identified(self._datum(data[setup.X]))
+        what = (VERSION, releases(), kind, X, y, options, config)
+        return identify(what if scored else ("predictions", *what))
 
     def _datum(self, value: Any) -> bytes:
         if id(value) not in self._data:

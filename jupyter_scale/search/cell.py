@@ -19,7 +19,8 @@ import threading
 import traceback
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import partial
 from typing import Any
 
 from sklearn.base import clone
@@ -28,6 +29,7 @@ from jupyter_scale.search import internals
 from jupyter_scale.search.answers import Answers, NotShared, Reached
 from jupyter_scale.search.hooks import hook_of
 from jupyter_scale.search.plan import Cell, Fold, Setup
+from jupyter_scale.search.predictions import Evaluation, taken
 from jupyter_scale.search.sharing import denied
 from jupyter_scale.search.store import Store
 
@@ -44,6 +46,7 @@ def run_cell(
     until: int | None = None,
     say: Callable[..., None] = print,
     warned: list[warnings.WarningMessage] | None = None,
+    kept: dict[int, bytes] | None = None,
 ) -> dict[str, Any]:
     """Fit and score one cell.
 
@@ -61,6 +64,8 @@ def run_cell(
         Where scikit-learn's ``verbose`` lines go.
     warned : list, optional
         Receives the warnings.
+    kept : dict, optional
+        Receives what the cell predicts, by its number, if that is to be kept.
 
     Returns
     -------
@@ -88,7 +93,8 @@ def run_cell(
         try:
             result = None
             if not (cell.alone or _known_not_shared(cell, store)):
-                result = _shared(Answers(cell, setup, fold, data, store, until), X, arguments)
+                answers = Answers(cell, setup, fold, data, store, until)
+                result = _shared(answers, X, arguments, kept)
             if result is None and until is not None:
                 raise Reached
             if result is None:
@@ -96,17 +102,25 @@ def run_cell(
                 if not cell.alone:
                     store.alone.append(cell.number)
                 estimator = clone(setup.estimator) if cell.estimator is None else cell.estimator
-                result = _plain(estimator, X, **arguments, **(cell.watched or {}))
+                arguments |= cell.watched or {}
+                with _noting(cell.keep and kept is not None) as noted:
+                    run_it = _plain if noted is None else _plain_noted
+                    result = run_it(estimator, X, **arguments)
+                if noted and kept is not None:
+                    evaluation = Evaluation(setup, fold, X, arguments["y"])
+                    _keep(kept, cell.number, noted, result, evaluation, anew=True)
             return result
         finally:
             if warned is not None:
                 warned.extend(log)
 
 
-def _shared(answers: Answers, X: Any, arguments: dict[str, Any]) -> dict[str, Any] | None:
+def _shared(
+    answers: Answers, X: Any, arguments: dict[str, Any], kept: dict[int, bytes] | None
+) -> dict[str, Any] | None:
     """Run a cell on shared data; None if it must be run alone."""
     try:
-        return _answered(answers, X, arguments)
+        return _answered(answers, X, arguments, kept)
     except NotShared:
         return None
     except Exception as error:
@@ -120,19 +134,55 @@ def _known_not_shared(cell: Cell, store: Store) -> bool:
     return any(number in made and made[number].not_shared for number in (*cell.path, *cell.needs))
 
 
-def _answered(answers: Answers, X: Any, arguments: dict[str, Any]) -> dict[str, Any]:
+def _answered(
+    answers: Answers, X: Any, arguments: dict[str, Any], kept: dict[int, bytes] | None
+) -> dict[str, Any]:
     """Run scikit-learn's ``_fit_and_score`` with these answers in force."""
+    cell = answers.cell
     estimator = clone(answers.setup.estimator)
     before, _local.answers = _current(), answers
     try:
-        result: dict[str, Any] = _intercepted(estimator, X, **arguments)
+        with _noting(cell.keep and kept is not None) as noted:
+            result: dict[str, Any] = _intercepted(estimator, X, **arguments)
+        if "fit_time" in result:
+            result["fit_time"] += answers.clock.fit_seconds - answers.clock.elapsed
+            result["score_time"] += answers.clock.test_seconds
+        if noted and kept is not None:
+            evaluation = Evaluation(answers.setup, answers.sources.fold, X, arguments["y"])
+            _keep(kept, cell.number, noted, result, evaluation, anew=cell.in_place)
     finally:
         _local.answers = before
         answers.release()  # nodes keep the estimators that they were made in
-    if "fit_time" in result:
-        result["fit_time"] += answers.clock.fit_seconds - answers.clock.elapsed
-        result["score_time"] += answers.clock.test_seconds
     return result
+
+
+def _keep(
+    kept: dict[int, bytes],
+    number: int,
+    noted: list[tuple[Any, Any]],
+    result: dict[str, Any],
+    evaluation: Evaluation,
+    *,
+    anew: bool,
+) -> None:
+    """Keep what a cell predicts for the rows that were scored, when all else is over.
+
+    With `anew`, a method may write into its rows: each is given some of its own.
+    """
+    fold, X = evaluation.fold, evaluation.X
+    estimator = noted[0][0]
+
+    def rows(place: int) -> Any:
+        if not anew:
+            return noted[place][1]
+        which = (fold.test, fold.train) if place == 0 else (fold.train,)
+        return internals.safe_split(estimator, X, None, *which)[0]
+
+    parts = [partial(rows, place) for place in range(len(noted))]
+    with suppress(NotShared, Reached):
+        body = taken(estimator, parts, result, evaluation)
+        if body is not None:
+            kept[number] = body
 
 
 def run_inner(call: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -166,6 +216,22 @@ def _saying(say: Callable[..., None]) -> Iterator[None]:
         _local.say = before
 
 
+@contextmanager
+def _noting(wanted: bool) -> Iterator[list[tuple[Any, Any]] | None]:
+    """Note what is scored, with its rows; None where nobody wants to know."""
+    before = getattr(_local, "noted", None)
+    noted = _local.noted = [] if wanted else None
+    try:
+        yield noted
+    finally:
+        _local.noted = before
+
+
+def _note(estimator: Any, X: Any) -> None:
+    if _local.noted is not None:
+        _local.noted.append((estimator, X))
+
+
 def _say(*args: Any, **kwargs: Any) -> None:
     _local.say(*args, **kwargs)
 
@@ -177,7 +243,13 @@ def _split(*args: Any, **kwargs: Any) -> tuple[Any, Any]:
 
 def _score(estimator: Any, X: Any, y: Any, scorer: Any, *args: Any, **kwargs: Any) -> Any:
     _local.answers.scored()
+    _note(estimator, X)
     return _watched_score(estimator, X, y, internals.watched(scorer, _look), *args, **kwargs)
+
+
+def _score_noted(estimator: Any, X: Any, *args: Any, **kwargs: Any) -> Any:
+    _note(estimator, X)
+    return internals.score(estimator, X, *args, **kwargs)
 
 
 def _look(text: str) -> None:
@@ -194,6 +266,7 @@ def _format_exc() -> str:
 
 _watched_score = internals.substituted(internals.score, format_exc=_format_exc)
 _plain = internals.substituted(internals.fit_and_score, print=_say)
+_plain_noted = internals.substituted(internals.fit_and_score, print=_say, _score=_score_noted)
 _intercepted = internals.substituted(
     internals.fit_and_score,
     print=_say,

@@ -71,7 +71,9 @@ def run_here(plan: Plan, tally: Tally, *, nested: Callable[[], Any], control: Co
     task = _task(plan, entries)
 
     def progress(number: int, outcome: Outcome) -> None:
-        tally.add(Outcome({number: outcome.results[number]}, {number: outcome.seconds[number]}))
+        kept = {number: outcome.kept.pop(number)} if number in outcome.kept else {}
+        seconds = {number: outcome.seconds[number]}
+        tally.add(Outcome({number: outcome.results[number]}, seconds, kept=kept))
 
     outcome = tasks.run(
         task,

@@ -42,7 +42,10 @@ __all__ = [
     "in_rounds",
     "insert_error_scores",
     "is_boolean",
+    "n_rows",
+    "passes_score_on",
     "raise_dispatch_error",
+    "responses",
     "safe_indexing",
     "safe_split",
     "score",
@@ -92,7 +95,7 @@ try:
         ThreadingBackend,
     )
     from sklearn.base import clone
-    from sklearn.metrics._scorer import _MultimetricScorer, _PassthroughScorer
+    from sklearn.metrics._scorer import _MultimetricScorer, _PassthroughScorer, _Scorer
     from sklearn.model_selection import _validation
     from sklearn.model_selection._search import BaseSearchCV, GridSearchCV, RandomizedSearchCV
     from sklearn.pipeline import Pipeline
@@ -100,6 +103,7 @@ try:
     from sklearn.utils._param_validation import Hidden, Interval, Options, make_constraint
     from sklearn.utils.metaestimators import _safe_split
     from sklearn.utils.parallel import Parallel, _FuncWrapper
+    from sklearn.utils.validation import _num_samples
 except ImportError:
     check_release()
     raise
@@ -108,6 +112,7 @@ fit_and_score: Callable[..., dict[str, Any]] = _validation._fit_and_score
 score: Callable[..., Any] = _validation._score
 safe_split: Callable[..., tuple[Any, Any]] = _safe_split
 safe_indexing: Callable[..., Any] = _safe_indexing
+n_rows: Callable[[Any], int] = _num_samples
 cross_val_predict: Callable[..., Any] = _validation.cross_val_predict
 fit_failures: Callable[..., None] = _validation._warn_or_raise_about_fit_failures
 insert_error_scores: Callable[..., None] = _validation._insert_error_scores
@@ -210,6 +215,32 @@ def validate_parameters(estimator: Any) -> None:
 def scores_itself(scorer: Any) -> bool:
     """Tell whether a scorer asks the estimator's own ``score``."""
     return type(scorer) is _PassthroughScorer
+
+
+def responses(scorer: Any) -> set[str] | None:
+    """Return the methods of an estimator that a scorer may call; None if it may do anything.
+
+    Those of ``make_scorer`` ask for what they name, and for nothing else.
+    """
+    if scores_itself(scorer):
+        return {"score"}
+    several = type(scorer) is _MultimetricScorer
+    each = list(scorer._scorers.values()) if several else [scorer]
+    if not all(type(one) is _Scorer for one in each):
+        return None
+    named = [one._response_method for one in each]
+    return {name for names in named for name in ((names,) if isinstance(names, str) else names)}
+
+
+def passes_score_on(estimator: Any) -> bool:
+    """Tell whether ``score`` of a Pipeline is that of its last step on what it predicts from."""
+    kind = type(estimator)
+    return (
+        isinstance(estimator, Pipeline)
+        and not {"score", "predict"} & vars(estimator).keys()
+        and inspect.getattr_static(kind, "score") is vars(Pipeline)["score"]
+        and inspect.getattr_static(kind, "predict") is vars(Pipeline)["predict"]
+    )
 
 
 def watched(scorer: Any, look: Callable[[str], None]) -> Any:

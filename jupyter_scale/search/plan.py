@@ -11,6 +11,7 @@ cluster: it can be counted, printed and compared.
 from __future__ import annotations
 
 import html
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -136,6 +137,8 @@ class Cell:
     """The final step may write into its input, so it is given a copy."""
     estimator: Any = None
     """An estimator that is this cell's own instead of the setup's."""
+    keep: bool = False
+    """What it predicts is to be kept, see `predictions`."""
     watched: dict[str, Any] | None = None
     """scikit-learn's callback arguments, where callbacks watch the fit."""
 
@@ -231,6 +234,12 @@ class Plan(Counted):
     known : dict of int to dict
         What ``_fit_and_score`` returns, by call number, for the cells that were on record: they are
         not fitted.
+    fitted : dict of int to bytes
+        Where a record is to keep what cells predict, by call number.
+    rescored : int
+        How many of the known cells are scored from predictions on record.
+    warned : list
+        The warnings which that gave.
     data_digest : bytes
         Of the training data, if there is a record.
     """
@@ -253,6 +262,9 @@ class Plan(Counted):
     kinds: list[str] = field(default_factory=list)
     addresses: dict[int, bytes] = field(default_factory=dict)
     known: dict[int, dict[str, Any]] = field(default_factory=dict)
+    fitted: dict[int, bytes] = field(default_factory=dict)
+    rescored: int = 0
+    warned: list[warnings.WarningMessage] = field(default_factory=list)
     data_digest: bytes = b""
 
     @property
@@ -289,7 +301,7 @@ class Plan(Counted):
         """Sentences on trees that are saved, what is on record, not shared or without a seed."""
         return [
             *grown_lines(self.grown),
-            *note_lines(self.unshared, self.unseeded, len(self.known)),
+            *note_lines(self.unshared, self.unseeded, len(self.known), self.rescored),
         ]
 
     def _repr_html_(self) -> str:
@@ -310,10 +322,14 @@ def grown_lines(grown: dict[tuple[str, str], list[int]]) -> Iterator[str]:
             yield f"{step}: {distinct:,} {unit} instead of {requested:,} ({part:g} %)"
 
 
-def note_lines(unshared: dict[str, int], unseeded: dict[str, int], known: int = 0) -> Iterator[str]:
+def note_lines(
+    unshared: dict[str, int], unseeded: dict[str, int], known: int = 0, rescored: int = 0
+) -> Iterator[str]:
     """Yield a sentence on what is known, and per reason why something is not shared or seeded."""
     if known:
         yield f"{known:,} cells are on record, and are not fitted again (--fresh does)"
+    if rescored:
+        yield f"{rescored:,} of them by another metric: scored from predictions that were kept"
     for reason, cells in unshared.items():
         yield f"not shared in {cells:,} cells: {reason}"
     for step, cells in unseeded.items():

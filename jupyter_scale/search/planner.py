@@ -19,6 +19,7 @@ from jupyter_scale.search.identity import Unidentified, forget_code, identify
 from jupyter_scale.search.internals import BaseSearchCV, fit_and_score, has_callbacks, unwrapped
 from jupyter_scale.search.nodes import Nodes, Upstream
 from jupyter_scale.search.plan import Call, Cell, Fold, Plan, Ref, Setup, Site
+from jupyter_scale.search.predictions import Evaluation, scorable, scored
 from jupyter_scale.search.steps import Candidate
 
 __all__ = ["Planner"]
@@ -44,6 +45,10 @@ class Planner:
     known : callable, optional
         Given an address, and whether nothing in that cell draws without a seed: returns what is on
         record there, or None.
+    keep : bool
+        Have what cells predict kept, see `predictions`.
+    kept : callable, optional
+        Given the address of what a cell predicts: returns what is kept of that, or None.
     """
 
     def __init__(
@@ -53,6 +58,8 @@ class Planner:
         seeded_only: bool = False,
         addresses: Addresses | None = None,
         known: Callable[[bytes, bool], dict[str, Any] | None] = lambda address, seeded: None,
+        keep: bool = False,
+        kept: Callable[[bytes], bytes | None] | None = None,
     ) -> None:
         forget_code(lasting=addresses is not None)
         self.plan = Plan()
@@ -61,6 +68,8 @@ class Planner:
         self._seeded_only = seeded_only
         self._addresses = addresses
         self._on_record = known
+        self._keeps = keep
+        self._predictions = kept
         self._data: dict[int, int] = {}
         self._setups: dict[tuple[Any, ...], int] = {}
         self._candidates: list[Candidates] = []
@@ -175,11 +184,35 @@ class Planner:
         plan.data_digest = plan.data_digest or self._addresses.data(setup, plan.data)
         seeded = not any(step.unseeded for step in (*candidate.steps, candidate.final) if step)
         result = self._on_record(address, seeded)
+        if result is None and seeded and (self._keeps or self._predictions is not None):
+            result = self._predicted(cell, candidate)
         if result is None:
             return False
         plan.known[cell.number] = result
         self._request(candidate)
         return True
+
+    def _predicted(self, cell: Cell, candidate: Candidate) -> dict[str, Any] | None:
+        """Score a cell from predictions that are kept; or see that they will be."""
+        plan = self.plan
+        setup, fold = plan.setups[cell.setup], plan.folds[cell.fold]
+        if self._addresses is None or setup.y is None or not scorable(setup):
+            return None
+        address = self._addresses.fitted(setup, plan.data, fold, candidate)
+        if address is None:
+            return None
+        body = None if self._predictions is None else self._predictions(address)
+        if body is not None:
+            evaluation = Evaluation(setup, fold, plan.data[setup.X], plan.data[setup.y])
+            found = scored(body, evaluation)
+            if found is not None:
+                plan.rescored += 1
+                plan.warned += found[1]
+                return found[0]
+        if self._keeps:
+            cell.keep = True
+            plan.fitted[cell.number] = address
+        return None
 
     def _add_alone(self, cell: Cell, candidate: Candidate, reason: str) -> None:
         cell.alone = True

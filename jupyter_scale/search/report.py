@@ -152,6 +152,18 @@ class Record(Recorder, Protocol):
     ) -> None:
         """Take a finished cell, also a known one; it has no address if it is never to be known."""
 
+    def predictions(self) -> tuple[bool, bool]:
+        """Tell whether what cells predict is to be kept, and whether there is any of it.
+
+        A record may be without this method, and without the two that follow.
+        """
+
+    def predicted(self, address: bytes) -> bytes | None:
+        """Return what is kept at the address of what a cell predicts, or None."""
+
+    def keep(self, report: SearchReport, address: bytes, body: bytes) -> None:
+        """Take what a cell has predicted, see `predictions`."""
+
 
 class Told(Protocol):
     """Who is told of each finished cell."""
@@ -161,6 +173,8 @@ class Told(Protocol):
     def cell(
         self, report: SearchReport, score: Score, address: bytes | None, result: dict[str, Any]
     ) -> None: ...
+
+    def keep(self, report: SearchReport, address: bytes, body: bytes) -> None: ...
 
 
 @dataclass(slots=True, eq=False, repr=False)
@@ -173,6 +187,8 @@ class SearchReport(Counted):
         The search and its estimator, such as ``GridSearchCV(Pipeline)``.
     n_cells, cells_done, cells_known : int
         (candidate, fold) pairs; those that were on record are done, too.
+    cells_rescored : int
+        Those on record that were scored by another metric, from predictions that were kept.
     fits_requested, fits_distinct, fits_done, fits_saved : int
         Fits that scikit-learn alone would do, that the plan has, that were done, that were saved.
     seconds : float
@@ -216,6 +232,7 @@ class SearchReport(Counted):
     n_cells: int = 0
     cells_done: int = 0
     cells_known: int = 0
+    cells_rescored: int = 0
     seconds: float = 0.0
     seconds_spent: float = 0.0
     seconds_saved: float = 0.0
@@ -276,7 +293,7 @@ class SearchReport(Counted):
             else []
         )
         refit = [self.refit] if self.refit else []
-        known = note_lines(self.unshared, self.unseeded, self.cells_known)
+        known = note_lines(self.unshared, self.unseeded, self.cells_known, self.cells_rescored)
         grown = grown_lines(self.grown)
         return [*saved, *grown, *refit, *known, *([f"on record as {self.run}"] if self.run else [])]
 
@@ -401,6 +418,7 @@ class Tally:
             self._told.cell(self._report, score, self.plan.addresses[number], result)
         self._report.cells_done += len(self.plan.known)
         self._report.cells_known += len(self.plan.known)
+        self._report.cells_rescored += self.plan.rescored
         self._told.done(len(self.plan.known), 0)
 
     def add(self, outcome: Outcome) -> None:
@@ -422,6 +440,9 @@ class Tally:
             self._learn(self._entries[number].kind, seconds)
             self._spend(self._entries[number].label, seconds)
             self._report.seconds_saved += seconds * copies
+            if number in outcome.kept:
+                address = self.plan.fitted[number]
+                self._told.keep(self._report, address, outcome.kept[number])
             self._tell(number, result, outcome.worker)
         for number in outcome.alone:
             cell = self._entries[number]

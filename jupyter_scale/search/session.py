@@ -23,6 +23,7 @@ from jupyter_scale.search.backend import MergedBackend
 from jupyter_scale.search.cache import Cache
 from jupyter_scale.search.control import Control, SearchStopped
 from jupyter_scale.search.execute import Cluster, run_here
+from jupyter_scale.search.failing import finish
 from jupyter_scale.search.fitted import hold
 from jupyter_scale.search.internals import (
     ParallelBackendBase,
@@ -42,6 +43,7 @@ from jupyter_scale.search.report import (
     Tally,
 )
 from jupyter_scale.search.sending import Sent
+from jupyter_scale.search.tasks import Outcome, distinct
 
 __all__ = ["Session", "merged"]
 
@@ -191,11 +193,14 @@ class Session:
         return Addresses() if self.recorder.records else None
 
     def planner(self, addresses: Addresses | None = None) -> Planner:
+        keep, some = self.recorder.predictions()
         return Planner(
             seed=self.seed,
             seeded_only=self.seeded_only,
             addresses=addresses,
             known=self.recorder.known,
+            keep=keep,
+            kept=self.recorder.predicted if some else None,
         )
 
     def sent(self) -> Sent | None:
@@ -239,6 +244,7 @@ class Session:
                 self.recorder.planned(plan, report)
                 if plan.known:
                     tally.recall()
+                    finish(Outcome(warned=distinct(plan.warned)))
                 # scikit-learn's callbacks report to the process that they were made in
                 watched = any(cell.watched is not None for cell in plan.cells)
                 if not plan.cells and not plan.calls:
@@ -369,6 +375,17 @@ class _Guarded:
     def known(self, address: bytes, seeded: bool) -> dict[str, Any] | None:
         found: dict[str, Any] | None = self._keep("known", address, seeded)
         return found
+
+    def predictions(self) -> tuple[bool, bool]:
+        found: tuple[bool, bool] | None = self._keep("predictions")
+        return found or (False, False)
+
+    def predicted(self, address: bytes) -> bytes | None:
+        found: bytes | None = self._keep("predicted", address)
+        return found
+
+    def keep(self, report: SearchReport, address: bytes, body: bytes) -> None:
+        self._keep("keep", report, address, body)
 
     def cell(
         self, report: SearchReport, score: Score, address: bytes | None, result: dict[str, Any]

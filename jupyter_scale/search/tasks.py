@@ -22,7 +22,17 @@ from jupyter_scale.search.cell import Reached, run_cell
 from jupyter_scale.search.plan import Call, Cell, Fold, Node, Ref, Setup
 from jupyter_scale.search.store import Made, Splits, Store
 
-__all__ = ["Bundle", "CarriedError", "Outcome", "RemoteTraceback", "Task", "Warned", "make", "run"]
+__all__ = [
+    "Bundle",
+    "CarriedError",
+    "Outcome",
+    "RemoteTraceback",
+    "Task",
+    "Warned",
+    "distinct",
+    "make",
+    "run",
+]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -77,6 +87,8 @@ class Outcome:
     """Labels of fits that the plan had answered by another one."""
     nbytes: int = 0
     """Size of a node that was made, and of those with it; 0 where it is not to be kept."""
+    kept: dict[int, bytes] = field(default_factory=dict)
+    """What cells have predicted, where it is to be kept."""
     worker: str = ""
     """Address of the worker; empty for this process."""
 
@@ -138,7 +150,7 @@ def run(
                 start = time.perf_counter()
                 before = sum(store.fresh.values())
                 outcome.results[current] = _in_setup(
-                    cell, bundle, data, store, say=tell, warned=warned
+                    cell, bundle, data, store, say=tell, warned=warned, kept=outcome.kept
                 )
                 own = time.perf_counter() - start - (sum(store.fresh.values()) - before)
                 outcome.seconds[current] = max(own, 0.0)
@@ -222,7 +234,7 @@ def _account(outcome: Outcome, store: Store, warned: list[warnings.WarningMessag
     outcome.made = dict(store.fresh)
     outcome.alone = store.alone
     outcome.unplanned = store.unplanned
-    outcome.warned = _distinct(warned)
+    outcome.warned = distinct(warned)
 
 
 def _in_setup(
@@ -251,7 +263,7 @@ def _run_call(call: Call, data: Mapping[int, Any], warned: list[warnings.Warning
     )
 
 
-def _distinct(log: list[warnings.WarningMessage]) -> list[Warned]:
+def distinct(log: list[warnings.WarningMessage]) -> list[Warned]:
     """Keep one of each warning: shared work gives it once, and a grid need not repeat it."""
     found: dict[tuple[Any, ...], Warned] = {}
     for entry in log:

@@ -89,6 +89,31 @@ def test_runs_are_found_by_id_tag_notebook_and_date(store: Store) -> None:
     assert ids(most=1) == ["8_00"]
 
 
+def test_predictions_are_those_of_one_run_and_go_with_it(store: Store) -> None:
+    assert (store.predicts, store.predicted(b"a")) == (False, None)
+    one, two = run("one"), run("two")
+    for kept, body in ((one, {b"a": b"1", b"b": b"1"}), (two, {b"b": b"2"})):
+        store.add(store.begin(kept), kept, predictions=body)
+    assert [store.predicted(name) for name in (b"a", b"b", b"c")] == [b"1", b"2", None]
+    store.remove([one])
+    assert [store.predicted(name) for name in (b"a", b"b")] == [None, b"2"]
+    store.remove([two])
+    assert not store.predicts
+
+
+def test_a_file_from_before_predictions_has_room_for_them(store: Store) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "MIGRATIONS", module.MIGRATIONS[:1])
+        patch.setattr(module, "VERSION", 1)
+        before = run("3f2a")
+        number = store.begin(before)
+        store.close()
+    assert not store.predicts
+    assert store.find("3f2a") == before
+    store.add(number, before, predictions={b"p": b"1"})
+    assert store.predicted(b"p") == b"1"
+
+
 def test_a_note_stays_when_the_search_goes_on(store: Store) -> None:
     going = run("3f2a")
     number = store.begin(going)
