@@ -88,6 +88,17 @@ def test_dasks_own_address_and_the_extensions_factory_are_profiles() -> None:
     assert str(found["labextension"].factory) == "dask_jobqueue.PBSCluster"
 
 
+def test_settings_of_the_record_are_none_of_clusters(written: Any) -> None:
+    settings = {
+        "record": "beside",
+        "predictions": "1 GiB",
+        "mlflow": {"uri": "http://127.0.0.1:5000", "experiment": "digits"},
+        "callbacks": ["mymodule:function"],
+    }
+    written({"jupyter-scale": settings})
+    assert list(profiles()) == ["local"]
+
+
 def test_what_has_to_be_installed_is_said() -> None:
     factory = {"module": "dask_nowhere.deep", "class": "Cluster"}
     with dask.config.set({"jupyter-scale.profiles": {"odd": {"factory": factory}}}):
