@@ -30,6 +30,7 @@ def run(*words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
 
 
+@pytest.mark.long
 def test_a_cluster_from_the_command_line_outlives_the_command() -> None:
     started = run("up", "--workers", "1", "--memory", "1GiB")
     assert (started.returncode, started.stdout[:14]) == (0, "Started local-")

@@ -162,6 +162,7 @@ def test_it_is_scaled_and_adapts(cluster: Cluster) -> None:
     wait_for(lambda: "0 to 2 workers" in cluster.state().text)
 
 
+@pytest.mark.long
 def test_a_number_ends_the_adapting(cluster: Cluster) -> None:
     connection = cluster.connection
     assert connection is not None

@@ -83,6 +83,7 @@ def test_what_is_no_gateway_is_noticed(tmp_path: Path) -> None:
             thread.join()
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_a_scheduler_behind_another_address_is_not_waited_for(bed: Bed) -> None:
     impatient = {"config": {"distributed.comm.timeouts.connect": "1s"}}
@@ -152,6 +153,7 @@ def test_it_says_that_the_gateway_is_waited_for(bed: Bed) -> None:
     wait_for(lambda: says in cluster.state().text)
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_a_cluster_that_the_gateway_gives_up_is_said_to_be(bed: Bed) -> None:
     cluster = start(Wish(adapt=Adapt(0, 1)), worker="broken")

@@ -133,6 +133,7 @@ def test_it_is_told_at_once_even_if_no_worker_is_wanted_yet(bed: Bed) -> None:
         begin(bed, Wish(adapt=Adapt(0, 2)), queue="nowhere")
 
 
+@pytest.mark.long
 def test_a_size_that_is_refused_changes_nothing(bed: Bed) -> None:
     cluster = begin(bed)
     assert cluster.connection is not None

@@ -184,6 +184,7 @@ class Passage(socketserver.BaseRequestHandler):
             target.shutdown(socket.SHUT_WR)
 
 
+@pytest.mark.long
 def test_a_scheduler_that_is_closed_off_from_a_worker_s_host(machines: Machines) -> None:
     with Door(free_port()) as door:
         listening = threading.Thread(target=door.serve_forever)

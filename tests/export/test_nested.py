@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import nbformat
+import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 
 from jupyter_scale.export import Options, plan
@@ -16,6 +17,7 @@ print(found.names, sorted(root.name for root in found.roots))
 """
 
 
+@pytest.mark.long
 def test_a_notebook_that_plans_an_export_can_be_exported(tmp_path: Path) -> None:
     for name, source in (("inner", "import six"), ("outer", PLAN)):
         notebook = new_notebook(cells=[new_code_cell(source)])

@@ -133,6 +133,7 @@ def test_no_notebook_is_an_error(tmp_path: Path) -> None:
         verify(tmp_path)
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_a_dask_cluster_is_part_of_it(tmp_path: Path) -> None:
     cluster = (

@@ -27,6 +27,7 @@ def no_newsgroups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(socket, "getaddrinfo", refuse)
 
 
+@pytest.mark.long
 def test_docstrings_are_enough_text_for_a_search():
     documents, labels, description = corpus.load(source="docstrings")
     per_label = Counter(labels)
@@ -52,6 +53,7 @@ def test_the_order_is_fixed_and_fewer_documents_are_a_prefix():
     assert labels == ["numpy"] * 10 + ["dask"] * 10
 
 
+@pytest.mark.long
 def test_two_labels_are_enough_text_too():
     documents, labels, _ = corpus.load(1000, 2, source="docstrings")
     assert Counter(labels) == dict.fromkeys(corpus.PACKAGES[:2], 1000)

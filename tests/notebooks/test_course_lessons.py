@@ -70,6 +70,7 @@ def test_an_exercise_has_dots_a_check_and_a_folded_solution(lesson: str) -> None
     assert all(cell.outputs == [] for cell in notebook.cells if cell.cell_type == "code")
 
 
+@pytest.mark.long
 def test_the_first_lesson_as_it_is_given_and_solved(tmp_path: Path) -> None:
     given = ran(read("1-why-merged"), tmp_path, "--set", "N_ROWS=150")
     for name in DONE["1-why-merged"]:

@@ -78,6 +78,7 @@ def test_a_run_is_a_study(search: Any) -> None:
         runs.study("nonsense")
 
 
+@pytest.mark.long
 def test_optuna_s_dashboard_shows_it(search: Any, tmp_path: Path) -> None:
     storage = f"sqlite:///{tmp_path / 'runs.db'}"
     runs.study("last", storage)

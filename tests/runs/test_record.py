@@ -391,7 +391,9 @@ def look(path: Path, done: list[str]) -> None:
 def test_killed_kernels_leave_what_they_said(path: Path) -> None:
     kill_some(path, 15, seed=1)
     with Store(path) as store:
-        assert {run.status for run in store.runs()} >= {"done", "lost"}
+        found = {run.status for run in store.runs()}
+    assert "lost" in found
+    assert found <= {"done", "lost"}  # none is done where the machine has other work
 
 
 @pytest.mark.long

@@ -82,7 +82,7 @@ def fragile() -> Iterator[Client]:
         yield client
 
 
-@pytest.fixture(params=["graph", "file", "wire"])
+@pytest.fixture(params=["graph", "file", pytest.param("wire", marks=pytest.mark.long)])
 def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Let data reach the workers in each of the three ways."""
     if request.param != "graph":
@@ -200,6 +200,7 @@ def test_a_candidate_that_ends_its_workers_fails_alone(fragile: Client, way: str
     assert after.scale_report.status == "done", "the cluster is usable"
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_a_step_that_ends_its_workers_fails_what_needs_it(fragile: Client) -> None:
@@ -259,6 +260,7 @@ class FatalRefit(Fatal):
         return super().fit(X, y)
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_a_refit_that_ends_its_workers_is_one_error(fragile: Client) -> None:

@@ -24,7 +24,10 @@ from jupyter_scale import merged
 from jupyter_scale.clusters.preparation import prepare
 
 torch = pytest.importorskip("torch")
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation")  # of Keras itself
+pytestmark = [
+    pytest.mark.long,
+    pytest.mark.filterwarnings("ignore:__array__ implementation"),  # of Keras itself
+]
 X, y = load_breast_cancer(return_X_y=True)
 X, y = X[:160].astype(np.float32), y[:160]
 
@@ -126,6 +129,7 @@ def test_networks_travel_there_and_back(make: Any, method: str, workers: Client)
     assert set(workers.run(torch.get_num_threads).values()) == {1}
 
 
+@pytest.mark.long
 def test_nobody_draws_between_the_draws_of_a_fit(workers: Client) -> None:
     """Dask samples what it sends about itself, a few times a second."""
 

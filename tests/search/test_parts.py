@@ -248,6 +248,7 @@ class Guarded(MinMaxScaler):
         return super().fit(X)
 
 
+@pytest.mark.long
 def test_a_step_that_cannot_travel_is_fitted_where_it_is_needed(client: Client) -> None:
     grid = {"logisticregression__C": np.logspace(-3, 3, 120)}
     one = ShuffleSplit(1, random_state=0)  # so that both workers need one and the same step

@@ -112,7 +112,7 @@ def pipelines(draw: Any, *, depth: int = 0) -> tuple[Pipeline, dict[str, Any]]:
     train_score=st.booleans(),
 )
 @settings(
-    max_examples=80,
+    max_examples=40,
     deadline=None,  # tests do not time
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )

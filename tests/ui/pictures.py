@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from lab import CHROMIUM, Lab, start
-from test_export import CELLS, executed
+from test_export_section import CELLS, executed
 from test_panel import done, open_panel, run
 
 DOCS = Path(__file__).parents[2] / "docs"

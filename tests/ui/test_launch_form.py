@@ -32,6 +32,7 @@ def opened(jupyterlab: Lab) -> Opened:
     return open_panel(jupyterlab, "form.ipynb", "jupyter-scale:new-search")
 
 
+@pytest.mark.long
 def test_a_search_is_filled_in_planned_and_run(jupyterlab: Lab, opened: Opened) -> None:
     panel, errors = opened
     page = jupyterlab.page
@@ -94,6 +95,7 @@ def test_a_search_is_filled_in_planned_and_run(jupyterlab: Lab, opened: Opened) 
     assert not [error for error in errors if any(word in error for word in OURS)]
 
 
+@pytest.mark.long
 def test_a_kernel_that_does_not_answer_is_said_in_a_line(jupyterlab: Lab, opened: Opened) -> None:
     panel, errors = opened
     page = jupyterlab.page

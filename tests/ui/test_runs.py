@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from lab import Lab
 from test_panel import OURS, open_panel, run, unnamed
 
@@ -18,6 +19,7 @@ FIT = "%%scale --local\nsearch.fit(X, y)"
 FAILS = "%%scale --local\nsearch.set_params(param_grid={'C': [-1]}, error_score='raise').fit(X, y)"
 
 
+@pytest.mark.long
 def test_runs_are_listed_opened_compared_and_resumed(jupyterlab: Lab) -> None:
     jupyterlab.write("runs.ipynb", SEARCH, FIT, FAILS)
     panel, errors = open_panel(jupyterlab, "runs.ipynb")

@@ -39,6 +39,7 @@ def done(text: str) -> int:
     return int(found[1].replace(",", "")) if found else 0
 
 
+@pytest.mark.long
 def test_a_running_search_is_watched_paused_and_stopped(jupyterlab: Lab) -> None:
     cells = (SLOW, "%%scale --local -o report\nsearch.fit(X, y)", "print('after')")
     jupyterlab.write("search.ipynb", *cells)

@@ -43,6 +43,7 @@ def executed(page: Any, *cells: int) -> None:
     )
 
 
+@pytest.mark.long
 def test_a_notebook_is_planned_answered_and_exported(jupyterlab: Lab) -> None:
     jupyterlab.write("story.ipynb", *CELLS)
     panel, errors = open_panel(jupyterlab, "story.ipynb", COMMAND)
