@@ -18,7 +18,7 @@ from lab import CHROMIUM, Lab, start
 from test_export_section import CELLS, executed
 from test_panel import done, open_panel, run
 
-DOCS = Path(__file__).parents[2] / "docs"
+DOCS = Path(__file__).resolve().parents[2] / "docs"
 DATA = """\
 from corpus import load
 from sklearn.feature_extraction.text import CountVectorizer, TfidfTransformer
@@ -97,6 +97,7 @@ PICTURES = {"merged-search": merged_search, "export-dark": export}
 def main(*names: str) -> None:
     """Take those that are named, or all."""
     assert CHROMIUM is not None, "Chromium is not here"
+    os.environ["PYTHONPATH"] = str(DOCS.parent / "notebooks")  # the kernels are in other folders
     os.environ["PIP_CONFIG_FILE"] = os.devnull  # of this machine, and no finding of a notebook
     for name in names or PICTURES:
         with tempfile.TemporaryDirectory() as folder, start(Path(folder), CHROMIUM) as lab:
