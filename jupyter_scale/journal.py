@@ -20,13 +20,13 @@ from typing import Any, Literal, get_args
 from uuid import uuid4
 
 from jupyter_scale.clusters.connection import Process, folder, written
+from jupyter_scale.notes import listed, path_of
 
 __all__ = ["Action", "Entry", "Journal", "ask", "entries", "find", "forget"]
 
 PREFIX, ASKED = "search-", ".asked"
 ALIVE = ("running", "paused", "refitting")
 INTERRUPTED = "interrupted"
-KEPT = 24 * 3600.0  # seconds that the note of an ended search stays
 INTERVAL = 1.0  # seconds between two writings
 LOOK = 0.25  # seconds between looks at what is asked for
 RATE = 100_000  # bytes that are written in a second
@@ -123,16 +123,7 @@ class Entry:
 
 def entries() -> list[Entry]:
     """Return the notes of this user's searches, the oldest first; those of long ago are removed."""
-    found = []
-    for path in folder().glob(f"{PREFIX}*.json"):
-        entry = _read(path)
-        if entry is None:
-            continue
-        if entry.alive or time.time() - entry.updated < KEPT:
-            found.append(entry)
-        else:
-            forget(entry.id)
-    return sorted(found, key=lambda entry: entry.started)
+    return listed(PREFIX, _read, forget)
 
 
 def find(identifier: str) -> Entry | None:
@@ -162,7 +153,7 @@ def forget(identifier: str) -> None:
 
 
 def _path(identifier: str) -> Path:
-    return folder() / f"{PREFIX}{identifier}.json"
+    return path_of(PREFIX, identifier)
 
 
 def _asked(identifier: str) -> Path:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from processes import wait_for
 
-from jupyter_scale import journal
+from jupyter_scale import journal, notes
 from jupyter_scale.clusters.connection import Process
 from jupyter_scale.journal import Entry, Journal
 
@@ -117,7 +117,7 @@ def test_old_notes_and_other_files_are_passed_over(
     written.note(status="done")
     written.close()
     assert len(read()) == 1
-    monkeypatch.setattr(journal, "KEPT", 0.0)
+    monkeypatch.setattr(notes, "KEPT", 0.0)
     assert read() == []
     assert not list(runtime.glob(f"*{written.entry.id}*"))
 

@@ -14,16 +14,16 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from jupyter_scale.clusters.connection import Process, folder, written
+from jupyter_scale.clusters.connection import Process, written
 from jupyter_scale.export.claim import verdict
 from jupyter_scale.export.finding import Finding
 from jupyter_scale.export.report import Report
 from jupyter_scale.export.repository import badge
+from jupyter_scale.notes import listed, path_of
 
 __all__ = ["Note", "Status", "find", "forget", "notes", "told", "write"]
 
 PREFIX = "export-"
-KEPT = 24 * 3600.0  # seconds that the note of an ended export stays
 Status = Literal["running", "planned", "blocked", "exported", "failed", "interrupted"]
 GONE = "Its kernel has ended: run the cells that make what the notebook uses, and export again."
 
@@ -88,16 +88,7 @@ def write(note: Note, **changes: Any) -> Note:
 
 def notes() -> list[Note]:
     """Return those of this user, the oldest first; those of long ago are removed."""
-    found = []
-    for path in folder().glob(f"{PREFIX}*.json"):
-        note = _read(path)
-        if note is None:
-            continue
-        if note.alive or time.time() - note.updated < KEPT:
-            found.append(note)
-        else:
-            forget(note.id)
-    return sorted(found, key=lambda note: note.started)
+    return listed(PREFIX, _read, forget)
 
 
 def find(identifier: str) -> Note | None:
@@ -111,7 +102,7 @@ def forget(identifier: str) -> None:
 
 
 def _path(identifier: str) -> Path:
-    return folder() / f"{PREFIX}{identifier}.json"
+    return path_of(PREFIX, identifier)
 
 
 def _read(path: Path) -> Note | None:
