@@ -105,12 +105,17 @@ class Plan:
         """Where the notebooks are in the folder."""
         return tuple(_name(one, self.folder) for one in self.notebooks)
 
+    @property
+    def _course(self) -> bool:
+        """Whether there is an index page: several notebooks have one, but not where they are."""
+        return self.options.course or (len(self.notebooks) > 1 and not self.in_place)
+
     def complete(self, claims: Sequence[Claim] = (), commit: str = "") -> tuple[Tree, Report]:
         """Return all files, with those that tell of the others, and the report."""
         tree = Tree(dict(self.tree.files))
         options = self.options
         parts = [path for path in (docker.PATH, kubernetes.PATH) if path in tree.files]
-        if options.thebe or options.course or len(self.notebooks) > 1:
+        if options.thebe or self._course:
             for path, page in self._pages(commit or "HEAD").items():
                 tree.add(path, page)
                 parts.append(path)
@@ -153,7 +158,7 @@ class Plan:
         """Return the pages: one of a notebook, or those of a course."""
         options = self.options
         contents = {_name(one, self.folder): cleaned(one) for one in self.notebooks}
-        if options.course or len(contents) > 1:
+        if self._course or len(contents) > 1:
             pages = course.files(
                 contents,
                 heading=self.folder.name,
@@ -214,7 +219,7 @@ def plan(
     Parameters
     ----------
     notebook : str or Path, or a sequence of them
-        What is exported; several are a course, and lie in one folder.
+        What is exported; several lie in one folder, and are a course where they are brought to.
     folder : str or Path
         Where to.
     options : Options, optional

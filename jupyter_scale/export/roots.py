@@ -43,6 +43,8 @@ SHOWS = {
     "application/geo+json": ("jupyterlab-geojson",),
 }
 """What shows an output, by its kind."""
+EXTRAS = {"jupyter_scale.export": ("jupyter-scale", "export")}
+"""What an import needs besides, as an extra of its distribution: programs are not seen loaded."""
 PROXY = "jupyter-server-proxy"
 PANEL = "dask-labextension"
 
@@ -73,6 +75,9 @@ def found(read: Read, snapshot: Snapshot) -> tuple[Root, ...]:
 
     for name, places in _imported(read, snapshot).items():
         add(name, f"imported in {', '.join(places)}")
+    for module in _extras(read):
+        for name in _required(snapshot, *EXTRAS[module]):
+            add(name, f"{module} needs it")
     for program, places in read.places("programs").items():
         if owner := snapshot.programs[program].distribution if program in snapshot.programs else "":
             add(owner, f"its program {program} is called in {', '.join(places)}")
@@ -111,6 +116,25 @@ def _imported(read: Read, snapshot: Snapshot) -> Mapping[str, tuple[str, ...]]:
         if name.startswith("dask.distributed") and "distributed" in snapshot.distributions:
             found.setdefault("distributed", {}).update(dict.fromkeys(places))
     return {name: tuple(places) for name, places in found.items()}
+
+
+def _extras(read: Read) -> list[str]:
+    """Return the modules of `EXTRAS` that the source imports, themselves or a part of them."""
+    names = [f"{name}." for name in read.places("imports")]
+    return [module for module in EXTRAS if any(name.startswith(f"{module}.") for name in names)]
+
+
+def _required(snapshot: Snapshot, name: str, extra: str) -> list[str]:
+    """Return what an extra of a distribution asks for itself, without repo2docker's own."""
+    always, asked = (
+        closure([wanted], snapshot.distributions, snapshot.markers)
+        for wanted in (name, f"{name}[{extra}]")
+    )
+    return [
+        one
+        for one, by in asked.items()
+        if name in by and name not in always.get(one, ()) and one not in BASE
+    ]
 
 
 def _unimplied(snapshot: Snapshot, names: Iterable[str]) -> list[str]:

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -166,6 +167,22 @@ def test_a_course_is_one_folder_of_several_notebooks(tmp_path: Path) -> None:
     elsewhere = written(tmp_path / "other", "1")
     with pytest.raises(ExportError, match="in one folder"):
         plan([first, elsewhere], out)
+
+
+def test_several_notebooks_where_they_are_are_one_environment(tmp_path: Path) -> None:
+    first = written(tmp_path / "tour", "import click", name="1.ipynb")
+    second = written(tmp_path / "tour", "import yaml", name="2.ipynb")
+    before = {path: path.read_bytes() for path in (first, second)}
+    options = Options(verify=False, yes=True)
+    report = export([first, second], tmp_path, options)
+    assert report.notebooks == ("tour/1.ipynb", "tour/2.ipynb")
+    assert {root.name for root in report.roots} == {"click", "pyyaml"}
+    assert {name.partition("/")[0] for name in contents(tmp_path)} == {
+        "binder", "provenance", "tour",
+    }  # fmt: skip
+    assert {path: path.read_bytes() for path in before} == before
+    export([first, second], tmp_path, replace(options, course=True))
+    assert "tour/2.ipynb" in (tmp_path / "index.html").read_text()
 
 
 def test_a_search_that_is_on_record_is_fitted_all_the_same(tmp_path: Path) -> None:

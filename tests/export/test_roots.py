@@ -57,6 +57,23 @@ def test_a_program_of_a_package_and_a_widget_are_reasons(tmp_path: Path) -> None
     assert {"ipywidgets", "jupyterlab-widgets"} <= found.keys()
 
 
+def test_what_exports_needs_the_programs_of_an_export(tmp_path: Path) -> None:
+    requires = ("6.6", "pyyaml", "pyyaml; extra == 'export'", "uv; extra == 'export'",
+                "nbformat; extra == 'export'", "dask-ml; extra == 'large'")  # fmt: skip
+    installed = {"jupyter-scale": requires, "pyyaml": ("6",), "uv": ("0.9",), "nbformat": ("5",),
+                 "dask-ml": ("2025",)}  # fmt: skip
+    imports = {"jupyter_scale": "jupyter-scale", "jupyter_scale.export": "jupyter-scale"}
+    there = snapshot(distributions=distributions(installed), imports=imports)
+    _, code = read(tmp_path, "from jupyter_scale.export import plan")
+    found = {root.name: root.reasons for root in roots.found(code, there)}
+    assert found == {
+        "jupyter-scale": ("imported in cell 1",),
+        "uv": ("jupyter_scale.export needs it",),
+    }
+    _, code = read(tmp_path, "%load_ext jupyter_scale", "import jupyter_scale.exporter")
+    assert "uv" not in {root.name for root in roots.found(code, there)}
+
+
 def test_of_a_circle_one_is_kept(tmp_path: Path) -> None:
     _, code = read(tmp_path, "1")
     circle = distributions({"a": ("1", "b"), "b": ("1", "a"), "ipykernel": ("7",)})
