@@ -24,7 +24,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-__all__ = ["Judged", "base", "judge", "missing"]
+__all__ = ["CHANNELS", "Before", "Judged", "base", "conda", "judge", "missing"]
 
 USER = {"NB_USER": "jovyan", "NB_UID": "1000"}  # as Binder's
 PACKAGE = re.compile(r"/(?P<name>[^/]+)-(?P<version>[^-/]+)-(?P<build>[^-/]+)\.(?:conda|tar\.bz2)#")
@@ -36,6 +36,7 @@ OTHERWISE = {
     "python-fastjsonschema": "fastjsonschema",
 }
 """conda's names of packages that have others on PyPI."""
+CHANNELS = ("conda-forge",)  # of its own packages
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +65,25 @@ class Judged:
     context: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Before:
+    """What repo2docker installs before a folder's environment.yml.
+
+    Attributes
+    ----------
+    platform : str
+        As conda names it.
+    specs : tuple of str
+        What it asks for.
+    packages : dict of str to (str, str)
+        What it installs of that: version and build, by name.
+    """
+
+    platform: str
+    specs: tuple[str, ...]
+    packages: dict[str, tuple[str, str]]
 
 
 def missing() -> str:
@@ -122,21 +142,47 @@ def base(python: str, platform: str = "linux-64") -> dict[str, str]:
     >>> base("2.4")
     {}
     """
-    spec = find_spec("repo2docker")
-    if spec is None or spec.origin is None:
-        return {}
-    folder = Path(spec.origin).parent / "buildpacks" / "conda"
-    lock = folder / f"environment.py-{python}-{platform}.lock"
-    if not lock.is_file():
-        return {}
     found = {}
-    for match in PACKAGE.finditer(lock.read_text(encoding="utf-8")):
+    for match in _lock(python, platform):
         # a build for Python says so: pyhd8ed1ab_0, py311h8c3f59a_0
         if match["build"].startswith("py") and match["name"] != "python":
             name = OTHERWISE.get(match["name"], match["name"])
             found[re.sub(r"[-_.]+", "-", name).lower()] = match["version"]
     found.pop("python-abi", None)
     return found
+
+
+def conda(python: str, platform: str = "linux-64") -> Before:
+    """Return what repo2docker installs before a folder's environment.yml.
+
+    Parameters
+    ----------
+    python, platform : str
+        As for `base`.
+    """
+    folder = _folder()
+    asked = folder / f"environment.py-{python}.yml" if folder else Path()
+    lines = asked.read_text(encoding="utf-8").splitlines() if asked.is_file() else []
+    entries = [line.partition("#")[0].strip() for line in lines]
+    return Before(
+        platform,
+        # all but its Python, of which the folder says more
+        tuple(one[2:] for one in entries if re.match(r"- (?!python=)\S+$", one)),
+        {match["name"]: (match["version"], match["build"]) for match in _lock(python, platform)},
+    )
+
+
+def _lock(python: str, platform: str) -> Iterator[re.Match[str]]:
+    folder = _folder()
+    lock = folder / f"environment.py-{python}-{platform}.lock" if folder else Path()
+    return PACKAGE.finditer(lock.read_text(encoding="utf-8") if lock.is_file() else "")
+
+
+def _folder() -> Path | None:
+    spec = find_spec("repo2docker")
+    if spec is None or spec.origin is None:
+        return None
+    return Path(spec.origin).parent / "buildpacks" / "conda"
 
 
 # -- the program, in the folder that is judged

@@ -7,6 +7,7 @@ environment would break them.
 
 from __future__ import annotations
 
+import posixpath
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -19,13 +20,26 @@ from jupyter_scale.export.closure import closure
 from jupyter_scale.export.roots import BASE, Root
 from jupyter_scale.export.snapshot import CondaPackage, Distribution, Snapshot
 
-__all__ = ["Lock", "Pin", "conda_lock", "environment", "locked", "plain", "requirements"]
+__all__ = [
+    "Lock",
+    "Pin",
+    "conda_lock",
+    "conda_locked",
+    "environment",
+    "locked",
+    "plain",
+    "requirements",
+]
 
 NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
 HEAD = "# Made by jupyter-scale: all that the notebook's packages require, as it was where it ran."
 LINUX = {"os_name": "posix", "platform_system": "Linux", "sys_platform": "linux"}
 """What markers are asked about: the image is Linux, wherever the notebook ran."""
 PIPS = ("pip", "uv")
+PACKAGE = re.compile(
+    r"(?:^|/)(?P<name>[^/\s]+)-(?P<version>[^-/\s]+)-(?P<build>[^-/\s]+?)"
+    r"(?P<suffix>\.conda|\.tar\.bz2)?$"
+)
 CHANNEL = re.compile(r"(?:^|/)(?P<name>[A-Za-z0-9_.-]+)(?:/(?:linux|osx|win|noarch)[\w-]*)?/?$")
 
 
@@ -157,7 +171,7 @@ def environment(lock: Lock) -> str:
     lines += [f"  - python={lock.python}"]
     lines += [f"  - {one.name}={one.version}" for one in lock.conda if one.name != "python"]
     if lock.pins:
-        lines += ["  - pip", "  - pip:", *(f'      - "{pin.line}"' for pin in lock.pins)]
+        lines += ["  - pip", "  - pip:", *(f'      - "{_beside(pin)}"' for pin in lock.pins)]
     return "\n".join([*lines, ""])
 
 
@@ -170,8 +184,32 @@ def conda_lock(lock: Lock) -> str:
         if one.url.startswith(("http://", "https://")):
             lines.append(f"{plain(one.url)}{digest}")
         else:  # a folder of this machine
-            lines.append(f"# {one.name}={one.version}={one.build}{digest.replace('#', '  ')}")
+            suffix = PACKAGE.search(one.url)
+            file = f"{one.name}-{one.version}-{one.build}{suffix['suffix'] if suffix else ''}"
+            lines.append(f"# {file}{digest}")
     return "\n".join([*lines, ""])
+
+
+def conda_locked(text: str) -> dict[str, CondaPackage]:
+    """Return the packages of such a text, by name.
+
+    Examples
+    --------
+    >>> found = conda_locked("@EXPLICIT" + chr(10) + "https://c.org/noarch/a-b-1.0-h1_0.conda#f00")
+    >>> found["a-b"].version, found["a-b"].build, found["a-b"].md5
+    ('1.0', 'h1_0', 'f00')
+    """
+    found = {}
+    for line in text.splitlines():
+        file, _, digest = line.removeprefix("# ").partition("#")
+        match = PACKAGE.search(file)
+        if match:
+            kind, _, value = digest.rpartition(":")
+            found[match["name"]] = CondaPackage(
+                match["name"], match["version"], match["build"], url=file,
+                sha256=value if kind == "sha256" else "", md5="" if kind == "sha256" else value,
+            )  # fmt: skip
+    return found
 
 
 def plain(url: str) -> str:
@@ -189,6 +227,22 @@ def plain(url: str) -> str:
     host = parts.netloc.rpartition("@")[2]
     path = re.sub(r"^/t/[^/]+/", "/", parts.path)
     return urlunsplit(("x", host, path, "", "")).replace("x://", f"{scheme}://", 1)
+
+
+def _beside(pin: Pin) -> str:
+    """Return the line of a pin in binder/: conda starts pip in the folder of environment.yml.
+
+    Examples
+    --------
+    >>> _beside(Pin("a", "1", "./binder/wheels/a.whl", kind="wheel"))
+    './wheels/a.whl'
+    >>> _beside(Pin("a", "1", "./src", kind="folder")), _beside(Pin("a", "1", ".", kind="folder"))
+    ('../src', '..')
+    """
+    if pin.kind not in ("wheel", "folder"):
+        return pin.line
+    path = posixpath.relpath(pin.line, "binder")
+    return path if path.startswith("..") else f"./{path}"
 
 
 def _without_requirements(one: Distribution) -> Distribution:

@@ -61,7 +61,7 @@ def probe(
         "prefix": sys.prefix,
         "markers": _markers(),
         "distributions": installed.described,
-        "conda": _conda(),
+        "conda": conda(sys.prefix),
         "labextensions": installed.labextensions(),
     }
     found.update(_loaded(loaded, installed, here))
@@ -294,9 +294,10 @@ def _said(command: list[str], seconds: float = 10) -> str | None:
     return done.stdout.decode("utf-8", "replace")
 
 
-def _conda() -> list[dict[str, Any]]:
+def conda(prefix: str) -> list[dict[str, Any]]:
+    """Return the packages of a prefix, as conda has noted them; none of another environment."""
     records = []
-    for path in sorted(Path(sys.prefix, "conda-meta").glob("*.json")):
+    for path in sorted(Path(prefix, "conda-meta").glob("*.json")):
         try:
             found = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError):

@@ -27,7 +27,7 @@ import psutil
 
 from jupyter_scale.export.claim import FAILED, NOT_VERIFIED
 from jupyter_scale.export.finding import needed
-from jupyter_scale.export.rebuild import Refused
+from jupyter_scale.export.step import Refused
 
 __all__ = ["Ran", "run"]
 

@@ -1,7 +1,7 @@
 """What an exported folder claims, tried: each claim for itself, and nothing said that was not seen.
 
-    repo2docker's classes -> its own packages -> uv builds the environment -> the notebook runs in
-    it -> its outputs are compared with the saved ones -> an image, where that was asked for
+    repo2docker's classes -> its own packages -> the environment is built anew -> the notebook runs
+    in it -> its outputs are compared with the saved ones -> an image, where that was asked for
 
 The folder is read only; all that is made is in a temporary folder that goes at the end.
 """
@@ -33,10 +33,13 @@ from jupyter_scale.export.claim import (
 )
 from jupyter_scale.export.compare import Comparison, compare
 from jupyter_scale.export.finding import ExportError, needed
+from jupyter_scale.export.fit import fits
 from jupyter_scale.export.options import Options
-from jupyter_scale.export.rebuild import CONDA, Environment, Refused, fits, python_of, rebuild
+from jupyter_scale.export.rebuild import Environment, rebuild
 from jupyter_scale.export.run import IGNORED, Ran, run
+from jupyter_scale.export.step import Refused
 from jupyter_scale.export.thebe import FOLDER, INDEX
+from jupyter_scale.export.wanted import CONDA, python_of
 
 __all__ = ["verify"]
 
@@ -174,9 +177,6 @@ def _unfit(path: Path, script: str) -> Iterator[str]:
 
 
 def _fitting(folder: Path, scratch: Path) -> Claim:
-    if (folder / CONDA).is_file():
-        reason = "conda itself resolves environment.yml with repo2docker's own packages"
-        return Claim(BASE, NOT_VERIFIED, (reason,))
     try:
         return Claim(BASE, VERIFIED, fits(folder, scratch))
     except Refused as refused:

@@ -34,6 +34,7 @@ SUITE = "bookworm"  # with Python 3.11
 BASE, IMAGE = "localhost/scale-base", "localhost/scale-image"
 CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
 TRUSTED = "/etc/ssl/trusted-here.pem"  # where no package writes
+NOTES = Path("/var/lib/containers/cache")
 SERVER = ("jupyterlab", "notebook", "ipykernel", "ipywidgets", "nbconvert")
 SCRIPT = """\
 #!/bin/bash
@@ -72,7 +73,7 @@ def main(argv: list[str] | None = None) -> int:
         return 2
     os.environ |= {"BUILDAH_ISOLATION": "chroot", "STORAGE_DRIVER": "vfs"}
     begun = time.monotonic()
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as home:
+    with _unnoted(), tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as home:
         storage = options.storage or Path(home, "storage")
         os.environ["CONTAINERS_STORAGE_CONF"] = str(_storage(Path(home), storage))
         folder = options.folder or _folder(Path(home, "folder"))
@@ -142,6 +143,17 @@ def _image(folder: Path, target: Path) -> None:
     script.write_text(SCRIPT % (pins, " ".join(SERVER)), encoding="utf-8")
     script.chmod(0o755)
     build(Engine("buildah", str(shutil.which("buildah"))), target, IMAGE)
+
+
+@contextmanager
+def _unnoted() -> Iterator[None]:
+    """Remove what buildah notes of layers outside of its storage, unless it was there before."""
+    made = next((path for path in (*reversed(NOTES.parents), NOTES) if not path.exists()), None)
+    try:
+        yield
+    finally:
+        if made is not None:
+            shutil.rmtree(made, ignore_errors=True)
 
 
 @contextmanager

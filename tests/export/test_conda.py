@@ -70,7 +70,7 @@ def test_environment_yml_has_what_is_used_and_pip_goes_over_conda(
     assert "h1_0" not in text
     assert "runtime.txt" not in made.tree.files
     lock = made.tree.files["provenance/conda.lock"].text() or ""
-    assert "# libtoy=9=h1_0" in lock
+    assert "# libtoy-9-h1_0.tar.bz2#sha256:" in lock
     assert str(tmp_path.parent) not in lock
     ids = {finding.id for finding in made.findings}
     assert {"channel:toy", "channel:draws", "channel:inner"} <= ids

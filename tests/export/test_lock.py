@@ -143,7 +143,7 @@ def test_conda_is_pinned_without_builds_and_pip_goes_over_it() -> None:
     assert "h123" not in text
     explicit = conda_lock(lock)
     assert f"https://example.org/numpy.conda#sha256:{'0' * 64}" in explicit
-    assert "# graphviz=12.0=h123_0" in explicit
+    assert "# graphviz-12.0-h123_0" in explicit
     assert "/here" not in explicit
 
 

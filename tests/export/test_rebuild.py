@@ -11,7 +11,11 @@ from pathlib import Path
 import folders
 import pytest
 
-from jupyter_scale.export.rebuild import Refused, fits, pins, python_of, rebuild
+from jupyter_scale.export import conda
+from jupyter_scale.export.fit import fits
+from jupyter_scale.export.rebuild import rebuild
+from jupyter_scale.export.step import Refused
+from jupyter_scale.export.wanted import pins, python_of
 
 HERE = f"{sys.version_info.major}.{sys.version_info.minor}"
 CELL = folders.cell("1")
@@ -106,6 +110,9 @@ def test_a_conda_environment_without_conda(tmp_path: Path, monkeypatch: pytest.M
     yml = "channels: [conda-forge]\ndependencies:\n- python=3.11.7\n- pip\n- pip: [six==1.17.0]\n"
     folder = folders.write(tmp_path / "a", CELL, files={"binder/environment.yml": yml})
     monkeypatch.setattr(shutil, "which", lambda name: None)
+    monkeypatch.setattr(conda, "find_spec", lambda name: None)
+    for name in ("CONDA_EXE", "MAMBA_EXE"):
+        monkeypatch.delenv(name, raising=False)
     assert python_of(folder) == "3.11"
     error = refused(folder, tmp_path / "env")
     assert error.status == "not verified"

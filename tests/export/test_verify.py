@@ -25,8 +25,9 @@ from jupyter_scale.export.claim import (
 )
 from jupyter_scale.export.finding import ExportError
 from jupyter_scale.export.options import Options
-from jupyter_scale.export.rebuild import Environment, Refused, rebuild
+from jupyter_scale.export.rebuild import Environment, rebuild
 from jupyter_scale.export.run import MARK, Ran, run
+from jupyter_scale.export.step import Refused
 from jupyter_scale.export.verify import _paged, verify
 
 HERE = f"{sys.version_info.major}.{sys.version_info.minor}"
