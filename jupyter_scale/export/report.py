@@ -16,12 +16,14 @@ from typing import Any
 from jupyter_scale.export.claim import Claim, verdict
 from jupyter_scale.export.finding import BLOCKER, ExportError, Finding
 from jupyter_scale.export.roots import Root
+from jupyter_scale.export.thebe import FOLDER
 from jupyter_scale.export.tree import Change
 
 __all__ = ["Blocked", "Report"]
 
 MARKS = {"new": "+", "changed": "~", "removed": "-"}
 SHOWN = 12
+PROGRAMS = f"{FOLDER}/"
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -146,11 +148,20 @@ class Report:
     def _files(self) -> list[str]:
         same = sum(change.kind == "same" for change in self.changes)
         lines = [f"Files ({same} as they were)" if same else "Files"]
-        for change in self.changes:
-            if change.kind in MARKS:
-                lines.append(f"  {MARKS[change.kind]} {change.path}")
-                lines += [f"      {line}" for line in change.difference[:SHOWN]]
+        for change, path in self._shown():
+            lines.append(f"  {MARKS[change.kind]} {path}")
+            lines += [f"      {line}" for line in change.difference[:SHOWN]]
         return lines
+
+    def _shown(self) -> list[tuple[Change, str]]:
+        """Return what is to be told of files: a page's programs are hundreds, and one line."""
+        told = [change for change in self.changes if change.kind in MARKS]
+        shown = [(one, one.path) for one in told if not one.path.startswith(PROGRAMS)]
+        for kind in MARKS:
+            alike = [one for one in told if one.kind == kind and one.path.startswith(PROGRAMS)]
+            if alike:
+                shown.append((replace(alike[0], difference=()), f"{PROGRAMS} ({len(alike)} files)"))
+        return shown
 
     def as_dict(self) -> dict[str, Any]:
         """Return what provenance/report.json says."""
@@ -196,9 +207,7 @@ class Report:
         head = f"Packages: Python {escape(self.python)}, {self.pinned} in the lock"
         parts.append(_table(head, ("package", "version", "why"), rows3))
         files = [
-            (MARKS[change.kind], f"<code>{escape(change.path)}</code>")
-            for change in self.changes
-            if change.kind in MARKS
+            (MARKS[change.kind], f"<code>{escape(path)}</code>") for change, path in self._shown()
         ]
         parts.append(_table("Files", ("", "path"), files))
         if self.claims:

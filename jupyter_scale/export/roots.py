@@ -74,13 +74,13 @@ def found(read: Read, snapshot: Snapshot) -> tuple[Root, ...]:
             reasons[name].append(reason)
 
     for name, places in _imported(read, snapshot).items():
-        add(name, f"imported in {', '.join(places)}")
+        add(name, f"imported in {_listed(places)}")
     for module in _extras(read):
         for name in _required(snapshot, *EXTRAS[module]):
             add(name, f"{module} needs it")
     for program, places in read.places("programs").items():
         if owner := snapshot.programs[program].distribution if program in snapshot.programs else "":
-            add(owner, f"its program {program} is called in {', '.join(places)}")
+            add(owner, f"its program {program} is called in {_listed(places)}")
     for kind in read.mimetypes & SHOWS.keys():
         for name in SHOWS[kind]:
             add(name, f"shows outputs of the notebook ({kind.rpartition('/')[2]})")
@@ -116,6 +116,27 @@ def _imported(read: Read, snapshot: Snapshot) -> Mapping[str, tuple[str, ...]]:
         if name.startswith("dask.distributed") and "distributed" in snapshot.distributions:
             found.setdefault("distributed", {}).update(dict.fromkeys(places))
     return {name: tuple(places) for name, places in found.items()}
+
+
+def _listed(places: Iterable[str]) -> str:
+    """Return places as one text, the cells of each notebook together.
+
+    Examples
+    --------
+    >>> _listed(["cell 1", "cell 2"]), _listed(["a.ipynb cell 1", "b.py", "a.ipynb cell 4"])
+    ('cell 1, cell 2', 'a.ipynb cells 1 and 4, b.py')
+    """
+    cells: dict[str, list[str]] = {}
+    for place in places:
+        notebook, cell, number = place.rpartition(" cell ")
+        cells.setdefault(notebook if cell else place, []).extend([number] if cell else [])
+
+    def said(place: str, numbers: list[str]) -> str:
+        if len(numbers) < 2:
+            return " cell ".join([place, *numbers])
+        return f"{place} cells {', '.join(numbers[:-1])} and {numbers[-1]}"
+
+    return ", ".join(said(*one) for one in cells.items())
 
 
 def _extras(read: Read) -> list[str]:

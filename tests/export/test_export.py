@@ -141,7 +141,9 @@ def test_optional_parts_are_beside_the_rest(tmp_path: Path) -> None:
     report = export(path, tmp_path / "out", options)
     there = contents(tmp_path / "out")
     assert {"index.html", "docker/Dockerfile", "kubernetes/cluster.yaml"} <= there
-    assert any(name.startswith("thebe/thebe/lib/") for name in there)
+    programs = [name for name in there if name.startswith("thebe/")]
+    assert f"  + thebe/ ({len(programs)} files)\n" in str(report)
+    assert str(report).count("thebe/") == 1
     assert "image: example.org/x:1" in (tmp_path / "out/kubernetes/cluster.yaml").read_text()
     assert "a web page, whose cells run" in (tmp_path / "out/README.md").read_text()
     assert not (tmp_path / "out/Dockerfile").exists(), "repo2docker would take it for all"
