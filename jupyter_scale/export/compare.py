@@ -210,13 +210,17 @@ class _Judge:
 
     def page(self, saved: str, found: str) -> tuple[str, str] | None:
         """Compare what two pages say, and their pictures."""
-        (one, pictures), (other, others) = tokens.of_html(saved), tokens.of_html(found)
-        if len(pictures) != len(others):
-            return f"{len(pictures)} pictures", f"{len(others)}"
-        for pair in zip(pictures, others, strict=True):
+        one, other = tokens.of_html(saved), tokens.of_html(found)
+        if len(one.pictures) != len(other.pictures):
+            return f"{len(one.pictures)} pictures", f"{len(other.pictures)}"
+        for pair in zip(one.pictures, other.pictures, strict=True):
             if wrong := _pictured(*pair):
                 return wrong
-        return self.text(one, other)
+        wrong = self.text(one.text, other.text)
+        if not wrong:
+            apart = [a != b for a, b in zip(one.varying, other.varying, strict=False)]
+            self._apart += Counter({"part that varies": sum(apart)} if any(apart) else {})
+        return wrong
 
     def text(self, saved: str, found: str) -> tuple[str, str] | None:
         """Compare two texts."""

@@ -5,6 +5,9 @@ what a run cannot repeat (addresses in memory and on a network, times it took, t
 random identifiers) stands for itself whatever it is, and that is counted, so that a report can say
 where two texts are equal "apart from". A date counts as the hour only when it is that of the run:
 dates in data are data. Runs of blanks are one, as columns are as wide as their numbers.
+
+What an element of a page holds that carries `data-varies` is left out, as the summary of a search
+marks its order of completion, and so are the times in scikit-learn's own page of a search.
 """
 
 from __future__ import annotations
@@ -27,6 +30,7 @@ SHOWN = 60  # characters of a text that are quoted
 
 NUMBER = r"(?<![A-Za-z_\d.])[-+]?(?:\d+\.\d*|\.\d+|\d+)(?:[eE][-+]?\d+)?(?![\d_])"
 UNIT = r"(?:[nµμum]?s|secs?|seconds?|mins?|minutes?|h|hours?|days?|it/s|s/it)(?![\w/])"
+LONG = r"(?:mins?|minutes?|h|hours?|days?)"  # of two units it is the first: 1 min 3 s
 KINDS = {
     "address": r"\b(?:https?|wss?|tcp|tls|ucx|inproc|ipc)://[^\s'\"<>()\[\],;]+"
     r"|\b0x[0-9a-fA-F]{5,}\b|\bLocalCluster\((?:'|\")?[0-9a-f]{8}\b",
@@ -39,14 +43,24 @@ KINDS = {
     "date": r"\b\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:[.,]\d+)?)?(?:Z|[+-]\d\d:?\d\d)?)?\b",
     "time": r"\b\d+:\d\d(?::\d\d(?:\.\d+)?)?\b",
     "memory": r"\b[Mm]emory(?: [Ll]imit)?\s*[:=]\s*[\d.]+\s*[KMGT]i?B\b",
-    "duration": rf"{NUMBER}\s?{UNIT}",
+    "duration": rf"(?:{NUMBER} ?{LONG} )?{NUMBER}\s?{UNIT}",
     "number": NUMBER,
 }
 TOKEN = re.compile("|".join(f"(?P<{kind}>{pattern})" for kind, pattern in KINDS.items()))
+# our own: lines that are there only where that took long enough to be told
+PASSING = re.compile(
+    r"\b\d[\d.]* s of fitting saved, \d[\d.]* s spent\b"
+    r"|\b[\w-]+-[0-9a-f]{4}: (?:starting|the scheduler runs, waiting for the first worker)$",
+    re.M,
+)
+# scikit-learn's own page of a search: arrays of seconds in what it shows of `cv_results_`
+SECONDS = re.compile(r"'(?:me|st|mean|std)[\w.]*me': array\(\[[^\]]*\](?:, \w+=\w+)?\)")
 REPEATED = re.compile(r"([-=─━_*#])\1{3,}")  # rules, as wide as the table below them
 ESCAPES = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b\][^\x07]*\x07")
 HERE = re.compile(r"(?:https?|wss?)://(?:localhost|[\d.]+|\[[0-9a-f:]+\])(?:[:/]|$)|(?!http)\w+://")
-RANDOM = re.compile(r"\b[0-9a-f]{32}\b")  # how scripts name the elements they draw in
+VOID = ("area", "br", "col", "embed", "hr", "img", "input", "link", "source", "track", "wbr")
+# how scripts name the elements they draw in; scikit-learn counts them
+RANDOM = re.compile(r"\b[0-9a-f]{32}\b|\bsk-container-id-\d+\b")
 
 
 class Token(NamedTuple):
@@ -65,7 +79,7 @@ def tokens(text: str) -> Iterator[Token]:
     [Token(kind='text', text='score'), Token(kind='number', text='0.5'),
      Token(kind='text', text='in'), Token(kind='duration', text='1.2 s')]
     """
-    text = REPEATED.sub(r"\1\1\1", text)
+    text = REPEATED.sub(r"\1\1\1", PASSING.sub("", text))
     end = 0
     for match in TOKEN.finditer(text):
         yield from (Token("text", word) for word in text[end : match.start()].split())
@@ -180,15 +194,37 @@ def of_terminal(text: str) -> str:
     return "\n".join(line.rstrip("\r").rpartition("\r")[2] for line in lines).strip("\n")
 
 
-def of_html(text: str) -> tuple[str, list[str]]:
-    """Return what a page says, and its pictures as base64.
+class Said(NamedTuple):
+    """What a page says.
 
-    Styles and attributes are left out, except those by which a picture in SVG is drawn.
+    Attributes
+    ----------
+    text : str
+        Without styles and attributes, except those by which a picture in SVG is drawn.
+    pictures : list of str
+        As base64.
+    varying : list of str
+        What elements say that carry `data-varies`: in the text, a mark stands for each.
+    """
+
+    text: str
+    pictures: list[str]
+    varying: list[str]
+
+
+def of_html(text: str) -> Said:
+    """Return what a page says.
+
+    Examples
+    --------
+    >>> of_html("<b>best</b> <div data-varies>after 2 s<div>x</div></div> of 3")
+    Said(text='best   (varies)  of 3', pictures=[], varying=['after 2 s x'])
     """
     parser = _Page()
     parser.feed(text)
     parser.close()
-    return " ".join(parser.said), parser.pictures
+    parser.said += parser.aside  # of an element that never ends
+    return Said(" ".join(parser.said), parser.pictures, parser.varying)
 
 
 class _Page(HTMLParser):
@@ -199,9 +235,23 @@ class _Page(HTMLParser):
         super().__init__(convert_charrefs=True)
         self.said: list[str] = []
         self.pictures: list[str] = []
+        self.varying: list[str] = []
         self._open: list[str] = []
+        self._varies: tuple[str, int] | None = None  # the element's tag, how many are open in it
+        self.aside: list[str] = []
+        self._row = 0  # where the table's row began
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if self._varies:
+            name, depth = self._varies
+            self._varies = name, depth + (tag == name)
+        elif tag not in VOID and any(name == "data-varies" for name, _ in attrs):
+            self._varies = tag, 1
+            self.said.append("(varies)")
+        if self._varies:
+            return
+        if tag == "tr":
+            self._row = len(self.said)
         if tag in ("svg", "style", "script", "metadata", "defs"):
             self._open.append(tag)
         if tag in ("td", "th"):
@@ -215,18 +265,42 @@ class _Page(HTMLParser):
             self.said += [f"{name}={value}" for name, value in attrs if name not in self.UNSAID]
 
     def handle_endtag(self, tag: str) -> None:
+        if self._varies:
+            name, depth = self._varies
+            depth -= tag == name
+            self._varies = (name, depth) if depth else None
+            if not depth:
+                self.varying.append(" ".join(self.aside))
+                self.aside = []
+            return
+        if tag == "tr":
+            self.said[self._row :] = _untimed(self.said[self._row :])
         if tag in self._open:
             while self._open.pop() != tag:
                 pass
 
     def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.handle_starttag(tag, attrs)
-        self.handle_endtag(tag)
+        if not self._varies:
+            self.handle_starttag(tag, attrs)
+            self.handle_endtag(tag)
 
     def handle_data(self, data: str) -> None:
-        if not self._unsaid:
+        if self._varies:
+            self.aside.append(data)
+        elif not self._unsaid:
             self.said.append(RANDOM.sub("", data) if "script" in self._open else data)
 
     @property
     def _unsaid(self) -> bool:
         return any(tag in ("style", "metadata", "defs") for tag in self._open)
+
+
+def _untimed(row: list[str]) -> list[str]:
+    """Return a row of a table; in that of a search's fitted attribute, without its times."""
+    words = " ".join(row).split()
+    match words:
+        case ["|", "refit_time_", *_]:
+            return words[:2]
+        case ["|", "cv_results_", *_]:
+            return [SECONDS.sub("seconds", " ".join(words))]
+    return row

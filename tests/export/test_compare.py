@@ -13,13 +13,18 @@ import matplotlib
 import numpy as np
 import pandas as pd
 import pytest
+import sklearn
 from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.figure import Figure
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+from packaging.version import parse
+from sklearn.dummy import DummyClassifier
+from sklearn.model_selection import GridSearchCV
 
 from jupyter_scale.export.compare import Comparison, compare
 from jupyter_scale.export.tokens import compared, of_html, tokens
+from jupyter_scale.search.report import Score, SearchReport
 
 NOW = datetime(2026, 5, 4, 12, 0)
 
@@ -68,6 +73,7 @@ def between(saved: Any, found: Any) -> Comparison:
         ("10/10 [00:01<00:00,  9.12it/s]", "10/10 [00:03<00:00,  2.02it/s]"),
         ("now 2020-01-01 10:00:00", "now 2026-05-04 11:59:59.5"),
         ("\x1b[31mred\x1b[0m", "red"),
+        ("Wall time: 1min 3s", "Wall time: 58 s"),
         ("1%\r50%\r100%\n", "100%\n"),
         ("memory=7.74 GiB", "memory=3.10 GiB"),
     ],
@@ -84,6 +90,7 @@ def test_what_a_run_cannot_repeat_is_no_difference(saved: str, found: str) -> No
         ("nan", "0.0"),
         ("a b", "a"),
         ("", "a"),
+        ("3 s  4 s", "3 s"),
         ("3 rows", "4 rows"),
         ("x-1", "x-2"),
         ("item-7c31", "item-beef"),
@@ -178,7 +185,7 @@ def test_of_a_page_what_it_says_counts() -> None:
     first = '<style>.a{color:red}</style><div id="a1">x &lt; 1</div>'
     second = '<style>.b{color:blue}</style><p id="b2" class="c">x &lt; 1</p>'
     assert not between(shown(text_html=first), shown(text_html=second)).differences
-    assert of_html(first)[0] == "x < 1"
+    assert of_html(first).text == "x < 1"
 
 
 def test_a_picture_in_svg_is_drawn_by_its_attributes() -> None:
@@ -193,6 +200,86 @@ def test_scripts_count_apart_from_the_names_that_they_draw_in() -> None:
     one = shown(text_html=page.format("a" * 32, 2))
     assert not between(one, shown(text_html=page.format("b" * 32, 2))).differences
     assert between(one, shown(text_html=page.format("a" * 32, 3))).differences
+
+
+# -- our own pages, and scikit-learn's of a search
+
+
+def searched(*, late: int = 0, score: float = 0.9, seconds: float = 0.01) -> Any:
+    """The summary of a search, one of whose candidates came late."""
+    report = SearchReport("GridSearchCV(Pipeline)", "2 workers (2 threads)", status="done")
+    report.counts = {"b: PCA": [6, 2, 2], "c: SVC": [6, 6, 6]}
+    report.n_cells = report.cells_done = 6
+    for n, mean in enumerate((0.7, 0.8, score)):
+        for fold in range(2):
+            ended = n + fold / 2 + 9 * (n == late)
+            report.scores.append(
+                Score(n, fold, {"alpha": 10**n}, mean, fit_time=seconds * n, ended=ended)
+            )
+    steps = ["b: PCA", "c: SVC"]
+    report.times = {step: seconds for step in (steps if late else reversed(steps))}
+    report.seconds = report.seconds_spent = 90 * seconds
+    report.seconds_saved = seconds
+    report.refit = f"refit in {seconds:.1f} s on worker tls://127.0.0.1:{40000 + late}"
+    return shown(text_plain=repr(report), text_html=report._repr_html_())
+
+
+@pytest.mark.parametrize("changed", [{"late": 1}, {"late": 2}, {"seconds": 1.5}])
+def test_when_the_cells_of_a_search_were_done_is_no_difference(changed: Any) -> None:
+    found = between(searched(), searched(**changed))
+    assert not found.differences
+    if "late" in changed:
+        assert "1 part that varies" in found.notes[0]
+
+
+def test_another_score_of_a_search_is_one() -> None:
+    found = between(searched(), searched(score=0.91)).differences
+    assert {wrong.where for wrong in found} == {"text/plain", "text/html"}
+
+
+def test_a_cluster_starts_with_as_many_words_as_it_takes() -> None:
+    ends = "Started local-7c31: 2 workers"
+    found = between(printed(f"local-7c31: starting\n{ends}"), printed(ends))
+    assert not found.differences
+    assert between(printed(f"local-7c31: failed\n{ends}"), printed(ends)).differences
+
+
+def fitted(**times: float) -> Any:
+    """scikit-learn's page of a search whose fits took so long."""
+    search = GridSearchCV(DummyClassifier(), {"constant": [0, 1]}, cv=2)
+    search.fit([[0], [1], [0], [1]], [0, 1, 0, 1])
+    search.refit_time_ = times.get("refit", 0.5)
+    results = search.cv_results_
+    results["mean_fit_time"] = np.array([times.get("fit", 0.1), 0.2])
+    results["mean_score_time"] = np.array([0.1, 0.2])
+    results["mean_test_score"] = np.array([times.get("score", 0.5), 0.5])
+    search.best_score_ = times.get("best", 0.5)
+    return shown(text_html=search._repr_html_())
+
+
+@pytest.mark.skipif(parse(sklearn.__version__) < parse("1.9"), reason="it shows no attributes yet")
+def test_of_scikit_learns_page_the_times_do_not_count() -> None:
+    assert not between(fitted(), fitted(refit=77.0)).differences
+    assert not between(fitted(), fitted(fit=0.77)).differences
+    assert between(fitted(), fitted(score=0.6)).differences
+    assert between(fitted(), fitted(best=0.6)).differences
+
+
+def test_what_says_that_it_varies_is_left_out_alone() -> None:
+    page = "<b>{}</b><div data-varies>{}<div>x</div><br>{}</div><p>{}</p>"
+    one = shown(text_html=page.format(1, 2, 3, 4))
+    found = between(one, shown(text_html=page.format(1, 7, 8, 4)))
+    assert not found.differences
+    assert found.notes == ("cell 2: the same apart from 1 part that varies",)
+    assert between(one, shown(text_html=page.format(0, 2, 3, 4))).differences
+    assert between(one, shown(text_html=page.format(1, 2, 3, 5))).differences
+    assert between(one, shown(text_html="<b>1</b><p>4</p>")).differences
+
+
+@pytest.mark.parametrize("start", ["<img data-varies>", "<div data-varies>", "<div data-varies/>"])
+def test_what_says_so_and_never_ends_hides_nothing(start: str) -> None:
+    pages = (shown(text_html=f"{start}<p>{number}</p>") for number in (1, 2))
+    assert between(*pages).differences
 
 
 # -- JSON, widgets, errors
