@@ -18,6 +18,7 @@ from jupyter_scale.search.summary.svg import (
     DARK_UP_TO,
     VIRIDIS,
     Scale,
+    apart,
     circle,
     dots,
     element,
@@ -53,10 +54,10 @@ def _frame(
     room = (x.end - x.start) / max(1, len(x.ticks))
     # long ones take turns in two lines
     lines = 2 if any(fitting(tick, room - 8) != tick for _, tick in x.ticks) else 1
-    for nth, (value, tick) in enumerate(x.ticks):
+    labels = apart([tick for _, tick in x.ticks], lines * room - 8)
+    for nth, ((value, tick), shown) in enumerate(zip(x.ticks, labels, strict=True)):
         down = bottom + 15 + 11 * (nth % lines)
         marks.append(line(x(value), bottom, x(value), down - 10, stroke_opacity=0.5))
-        shown = fitting(tick, lines * room - 8)
         marks.append(text(x(value), down, shown, full=tick, text_anchor="middle"))
     marks.append(line(LEFT, bottom, width - RIGHT, bottom, stroke_opacity=0.5))
     middle = (LEFT + width - RIGHT) / 2
@@ -163,8 +164,8 @@ def heat_map(ranking: Ranking, x: Parameter, y: Parameter) -> str:
                 )
             )  # fmt: skip
     bottom = 6 + len(heat.y) * tall
-    for column, x_text in enumerate(heat.x):
-        shown = fitting(x_text, wide - 2)
+    labels = apart(heat.x, wide - 2)
+    for column, (x_text, shown) in enumerate(zip(heat.x, labels, strict=True)):
         middle = left + (column + 0.5) * wide
         marks.append(text(middle, bottom + 13, shown, full=x_text, text_anchor="middle"))
     width = left + len(heat.x) * wide + 6

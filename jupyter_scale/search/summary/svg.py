@@ -17,6 +17,7 @@ __all__ = [
     "ACCENT",
     "BEST",
     "Scale",
+    "apart",
     "circle",
     "dots",
     "element",
@@ -218,3 +219,21 @@ def _decades(low: float, high: float) -> Iterable[tuple[float, str]]:
 def fitting(content: str, width: float) -> str:
     """Return a text that fits into so many pixels."""
     return short(content, max(3, int(width / CHARACTER)))
+
+
+def apart(contents: Sequence[str], width: float) -> list[str]:
+    """Return texts that fit into so many pixels each, without a beginning that would hide the rest.
+
+    Examples
+    --------
+    >>> apart(["{'hidden': 1}", "{'hidden': 16}"], 50), apart(["l1", "l2"], 50)
+    (['…1}', '…16}'], ['l1', 'l2'])
+    """
+    shown = [fitting(content, width) for content in contents]
+    if len(set(shown)) == len(set(contents)):
+        return shown
+    first, last = min(contents), max(contents)  # what these two begin with, all do
+    alike = next((n for n, letter in enumerate(first) if last[n : n + 1] != letter), len(first))
+    while alike and contents[0][alike - 1].isalnum():  # no half of a word or of a number
+        alike -= 1
+    return [fitting(f"…{content[alike:]}" if alike else content, width) for content in contents]
