@@ -160,14 +160,15 @@ def conda(python: str, platform: str = "linux-64") -> Before:
     python, platform : str
         As for `base`.
     """
+    import yaml  # not of the program below
+
     folder = _folder()
     asked = folder / f"environment.py-{python}.yml" if folder else Path()
-    lines = asked.read_text(encoding="utf-8").splitlines() if asked.is_file() else []
-    entries = [line.partition("#")[0].strip() for line in lines]
+    said = yaml.safe_load(asked.read_text(encoding="utf-8")) if asked.is_file() else {}
     return Before(
         platform,
         # all but its Python, of which the folder says more
-        tuple(one[2:] for one in entries if re.match(r"- (?!python=)\S+$", one)),
+        tuple(one for one in said.get("dependencies", ()) if not one.startswith("python=")),
         {match["name"]: (match["version"], match["build"]) for match in _lock(python, platform)},
     )
 

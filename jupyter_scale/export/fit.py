@@ -86,11 +86,25 @@ def _conda(ours: Wanted, python: str) -> tuple[str, ...]:
         channels=tuple(dict.fromkeys((*ours.channels, *buildpack.CHANNELS))),
         specs=(*ours.specs, *before.specs),
     )
-    found = solve(both, platform=before.platform, kept=before.packages)
+    try:
+        found = solve(both, platform=before.platform, kept=before.packages)
+    except Refused as refused:
+        if refused.status == FAILED:
+            _had(before, both.channels)
+        raise
     base = {name: version for name, (version, _) in before.packages.items()}
     there = {name: version for name, (version, _) in found.packages.items()}
     pip = ("what pip installs over them is not part of that",) if ours.pip else ()
     return (*_said(base, there, "resolved by py-rattler"), *found.notes, *pip)
+
+
+def _had(before: buildpack.Before, channels: tuple[str, ...]) -> None:
+    """Look whether the channels have what repo2docker asks for; a small mirror has not."""
+    try:
+        solve(Wanted(channels, before.specs), platform=before.platform)
+    except Refused as refused:
+        said = "The channels here have not what repo2docker installs from them:"
+        raise Refused(NOT_VERIFIED, said, *refused.details[1:]) from None
 
 
 def _resolved(

@@ -44,7 +44,7 @@ async def _answered(asked: dict[str, Any]) -> dict[str, Any]:
             records, target_prefix=target, show_progress=False, client=client,
             execute_link_scripts=True,
         )  # fmt: skip # as conda's programs do
-    packages = {one.name.normalized: [str(one.version), one.build] for one in records}
+    packages = {one.name.normalized: [str(one.version), str(one.build)] for one in records}
     return {"packages": packages, "notes": notes}
 
 
@@ -99,7 +99,7 @@ async def _kept(
         one
         for records in found
         for one in records
-        if wanted.get(one.name.normalized) == [str(one.version), one.build]
+        if wanted.get(one.name.normalized) == [str(one.version), str(one.build)]
     )
 
 

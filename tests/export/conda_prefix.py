@@ -20,7 +20,11 @@ from pathlib import Path
 import rattler
 from rattler.index import index_fs
 
+from jupyter_scale.export import buildpack
+
 SITE = f"lib/python3.{sys.version_info[1]}/site-packages"
+CHANNEL = "mirror/conda-forge"
+WHEEL = "Wheel-Version: 1.0\nGenerator: tests\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
 PYTHON = ".".join(map(str, sys.version_info[:3]))
 
 
@@ -76,14 +80,15 @@ def distribution(
         f"{SITE}/{name}.py": f"__version__ = {version!r}\n",
         f"{info}/METADATA": head + "".join(f"Requires-Dist: {one}\n" for one in requires),
         f"{info}/INSTALLER": "conda\n",
+        f"{info}/WHEEL": WHEEL,
         f"{info}/direct_url.json": json.dumps(direct),
         f"{info}/RECORD": f"{name}.py,,\n{name}-{version}.dist-info/METADATA,,\n",
     }
 
 
 def make(folder: Path) -> Path:
-    """Make a channel and a prefix in a folder, and return the prefix."""
-    channel, prefix = folder / "channel", folder / "prefix"
+    """Make a prefix in a folder, and the channel that it is of, and return the prefix."""
+    channel, prefix = folder / CHANNEL, folder / "prefix"
     base = Path(sys.base_prefix) / f"bin/python3.{sys.version_info[1]}"
     home = f"home = {base.parent}\ninclude-system-site-packages = false\n"
     package(channel, "python", PYTHON, {"pyvenv.cfg": home}, links={"bin/python": str(base)})
@@ -94,11 +99,44 @@ def make(folder: Path) -> Path:
     package(channel, "replaced", "2.0", distribution("replaced", "2.0"), ["python"])
     package(channel, "draws", "3.1", {"bin/draws": "#!/bin/sh\n"})
     package(channel, "unused", "7", distribution("unused", "7"), ["python"])
+    package(channel, "pip", "99", distribution("pip", "99"), ["python"])
     (channel / "noarch").mkdir()
     asyncio.run(_install(channel, prefix, folder / "cache"))
     _by_pip(prefix, "replaced", "2.1")
     _by_pip(prefix, "piponly", "4.0")
     return prefix
+
+
+def with_base(
+    channel: Path,
+    depends: Mapping[str, Iterable[str]],
+    more: Iterable[tuple[str, str, str]],
+) -> None:
+    """List in a channel what repo2docker installs from conda-forge: to be resolved, not installed.
+
+    Parameters
+    ----------
+    channel : Path
+    depends : mapping of str to iterable of str
+        What some of these packages require, by name.
+    more : iterable of (str, str, str)
+        Name, version and build of others.
+    """
+    before = buildpack.conda(PYTHON.rpartition(".")[0])
+    assert len(before.packages) > 100
+    packages = [(name, *one) for name, one in before.packages.items()]
+    listed = {
+        f"{name}-{version}-{build}.tar.bz2": {
+            "name": name, "version": version, "build": build, "build_number": 0,
+            "depends": list(depends.get(name, ())), "subdir": "noarch", "sha256": "0" * 64,
+        }
+        for name, version, build in [*packages, *more]
+    }  # fmt: skip
+    folder = channel / "noarch"
+    for path in folder.glob("repodata*"):
+        path.unlink()
+    found = {"info": {"subdir": "noarch"}, "packages": listed, "repodata_version": 1}
+    (folder / "repodata.json").write_text(json.dumps(found))
 
 
 async def _install(channel: Path, prefix: Path, cache: Path) -> None:
@@ -123,10 +161,7 @@ def _by_pip(prefix: Path, name: str, version: str) -> None:
         archive.writestr(f"{name}.py", f"__version__ = {version!r}\n")
         head = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
         archive.writestr(f"{info}/METADATA", head)
-        archive.writestr(
-            f"{info}/WHEEL",
-            "Wheel-Version: 1.0\nGenerator: tests\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
-        )
+        archive.writestr(f"{info}/WHEEL", WHEEL)
         archive.writestr(f"{info}/RECORD", f"{name}.py,,\n{info}/METADATA,,\n{info}/WHEEL,,\n")
     found = f"{prefix.parent}/"
     subprocess.run(
