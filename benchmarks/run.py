@@ -6,15 +6,19 @@
 
 Each benchmark is a process of its own and a command of its own. The page is written anew after
 each, so one that fails costs the others nothing. It names the machine by what bears on the numbers
-and holds no host names and no paths. With ``--quick`` the page is printed instead.
+and holds no host names and no paths. What the page says of benchmarks that do not run now stays,
+if it was written on such a machine with the same versions. With ``--quick`` the page is printed
+instead.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import re
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -40,21 +44,31 @@ def main(argv: list[str] | None = None) -> int:
     """Run, write the page, and return 1 when something went wrong."""
     options = _parser().parse_args(argv)
     output = options.output or (None if options.quick else HERE / "RESULTS.md")
-    found: dict[str, dict[str, Any] | None] = {}
+    sections = {} if output is None else kept(output, _about(quick=options.quick))
     wrong = []
     for name in options.names or BENCHMARKS:
         print(f"{name} ...", file=sys.stderr, flush=True)
         result, status = measured(name, options)
-        found[name] = result
+        sections[name] = "It did not finish." if result is None else _section(result)
         if result is None or status:
             wrong.append(name)
         if output is not None:
-            output.write_text(page(found, quick=options.quick), encoding="utf-8")
+            output.write_text(page(sections, quick=options.quick), encoding="utf-8")
     if output is None:
-        print(page(found, quick=options.quick), end="")
+        print(page(sections, quick=options.quick), end="")
     for name in wrong:
         print(f"{name} failed", file=sys.stderr)
     return 1 if wrong else 0
+
+
+def kept(output: Path, about: str) -> dict[str, str]:
+    """Return what a page says of each benchmark, if it was written with the same words about it."""
+    text = output.read_text(encoding="utf-8") if output.is_file() else ""
+    head, *sections = re.split(r"^## ", text, flags=re.M)
+    if head != f"# Measured\n\n{about}\n\n":
+        return {}
+    found = (section.partition("\n\n") for section in sections)
+    return {name: body.strip() for name, _, body in found if name in BENCHMARKS}
 
 
 def measured(name: str, options: argparse.Namespace) -> tuple[dict[str, Any] | None, int]:
@@ -73,12 +87,10 @@ def measured(name: str, options: argparse.Namespace) -> tuple[dict[str, Any] | N
     return found, ended.returncode
 
 
-def page(found: dict[str, dict[str, Any] | None], *, quick: bool) -> str:
+def page(sections: Mapping[str, str], *, quick: bool) -> str:
     """Return the page."""
     parts = ["# Measured", _about(quick=quick)]
-    for name, result in found.items():
-        parts.append(f"## {name}")
-        parts += ["It did not finish."] if result is None else _section(result)
+    parts += [f"## {name}\n\n{sections[name]}" for name in BENCHMARKS if name in sections]
     return "\n\n".join(parts) + "\n"
 
 
@@ -96,7 +108,7 @@ def _about(*, quick: bool) -> str:
     )
 
 
-def _section(result: dict[str, Any]) -> list[str]:
+def _section(result: dict[str, Any]) -> str:
     claims = [Claim(**claim).row for claim in result["claims"]]
     parts = [f"{result['about'][:1].upper()}{result['about'][1:]}."]
     parts.append(markdown([("claim", "target", "measured", "result"), *claims]))
@@ -104,7 +116,7 @@ def _section(result: dict[str, Any]) -> list[str]:
         parts.append(markdown([tuple(row) for row in result["rows"]]))
     parts += [f"```\n{note}\n```" if "\n" in note else f"- {note}" for note in result["notes"]]
     parts += [f"**Wrong: {problem}**" for problem in result["problems"]]
-    return parts
+    return "\n\n".join(parts)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 import time
 import warnings
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -182,7 +182,7 @@ class _Writer:
     ) -> None:
         self._path, self._run, self._report, self._client = path, run, report, client
         self._changed = threading.Condition()
-        self._cells: list[tuple[Score, bytes | None, dict[str, Any]]] = []
+        self._cells: deque[tuple[Score, bytes | None, dict[str, Any]]] = deque()  # needs no lock
         self._predicted: dict[bytes, bytes] = {}
         self._room = self._left = room
         self._seen: set[int] = set()
@@ -201,8 +201,7 @@ class _Writer:
     def cell(self, score: Score, address: bytes | None, result: dict[str, Any]) -> None:
         """Take a finished cell."""
         self.check()
-        with self._changed:
-            self._cells.append((score, address, result))
+        self._cells.append((score, address, result))
 
     def keep(self, address: bytes, body: bytes) -> None:
         """Take what a cell has predicted; say once that there is no more room."""
@@ -269,7 +268,7 @@ class _Writer:
         while True:
             with self._changed:
                 ended, asked = self._ended, self._asked
-                cells, self._cells = self._cells, []
+                cells = [self._cells.popleft() for _ in range(len(self._cells))]
                 predicted, self._predicted = self._predicted, {}
             self._look()
             wished = asked > self._answered

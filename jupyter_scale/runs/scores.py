@@ -12,8 +12,12 @@ from jupyter_scale.search.summary.ranking import SCORE
 
 __all__ = ["SCORE", "by_metric", "decoded", "encoded"]
 
-KEPT = ("test_scores", "train_scores", "n_test_samples", "fit_time", "score_time", "fit_error")
-_PLAIN = (float, int, bool, type(None))
+KEPT = frozenset(
+    ("test_scores", "train_scores", "n_test_samples", "fit_time", "score_time", "fit_error")
+)
+_PLAIN = frozenset((float, int, bool, type(None)))
+# NumPy's numbers of up to 8 bytes, each with its name in the record
+_NUMBERS = {np.dtype(code).type: np.dtype(code).str for code in "?bhilqBHILQefd"}
 
 
 def encoded(result: Mapping[str, Any]) -> tuple[str, bool]:
@@ -27,15 +31,14 @@ def encoded(result: Mapping[str, Any]) -> tuple[str, bool]:
     >>> encoded({"test_scores": np.float64(0.5), "fit_time": 0.1, "fit_error": None})
     ('{"test_scores": ["<f8", 0.5], "fit_time": 0.1, "fit_error": null}', True)
     """
-    same = result.get("fit_error") is None and all(name in KEPT for name in result)
-    written = {}
-    for name in KEPT:
-        if name in result:
-            value = None if name == "fit_error" else result[name]
-            written[name], exact = _encode(value)
+    written, same = {}, result.get("fit_error") is None
+    for name, value in result.items():
+        if name in KEPT:
+            written[name], exact = _encode(None if name == "fit_error" else value)
             same = same and exact
-    # the order is that of scikit-learn
-    return json.dumps({name: written[name] for name in result if name in written}), same
+        else:
+            same = False
+    return json.dumps(written), same
 
 
 def decoded(text: str) -> dict[str, Any]:
@@ -61,13 +64,13 @@ def by_metric(scores: Any) -> dict[str, float]:
 def _encode(value: Any) -> tuple[Any, bool]:
     if type(value) in _PLAIN:
         return value, True
-    if isinstance(value, np.generic) and value.dtype.kind in "fiub" and value.dtype.itemsize <= 8:
-        return [value.dtype.str, value.item()], True
+    if (name := _NUMBERS.get(type(value))) is not None:
+        return [name, value.item()], True
     if isinstance(value, Mapping):
-        pairs = {str(name): _encode(one) for name, one in value.items()}
-        same = type(value) is dict and all(type(name) is str for name in value)
+        pairs = {str(key): _encode(one) for key, one in value.items()}
+        same = type(value) is dict and all(type(key) is str for key in value)
         return (
-            {name: one for name, (one, _) in pairs.items()},
+            {key: one for key, (one, _) in pairs.items()},
             same and all(exact for _, exact in pairs.values()),
         )
     try:

@@ -303,8 +303,11 @@ class Store:
         if run is not None:
             query += " AND run = (SELECT number FROM runs WHERE id = ?)"
             values.append(run)  # type: ignore[arg-type]  # bytes and text
-        rows = self._rows(f"{query} LIMIT 1", values)
-        return next((str(row["result"]) for row in rows), None)
+        if self._connection is None and not self.exists:
+            return None
+        with self._named():  # asked for every cell, so not by way of `_rows`
+            row = self._open().execute(f"{query} LIMIT 1", values).fetchone()
+        return None if row is None else str(row[0])
 
     def predicted(self, address: bytes) -> bytes | None:
         """Return what is kept of a cell's predictions, or None."""

@@ -50,6 +50,19 @@ def test_a_check_fails_when_a_claim_is_not_kept(programs: Path):
     assert "| speed |" in (programs / "RESULTS.md").read_text()
 
 
+def test_what_does_not_run_now_stays_where_it_is_of_the_same_machine(programs: Path):
+    page = programs / "RESULTS.md"
+    assert run.main(["again"]) == 0
+    before = page.read_text()
+    assert run.main(["good"]) == 0
+    both = page.read_text()
+    assert both.index("## good") < both.index("## again")
+    assert before.partition("## again")[2] == both.partition("## again")[2]
+    page.write_text(both.replace("Python 3.", "Python 2."))
+    assert run.main(["good"]) == 0
+    assert "## again" not in page.read_text()
+
+
 def test_tiny_sizes_are_not_written(programs: Path, capsys: pytest.CaptureFixture[str]):
     assert run.main(["--quick", "good"]) == 0
     assert not (programs / "RESULTS.md").exists()
