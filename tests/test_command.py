@@ -3,8 +3,8 @@ from IPython.core.error import UsageError
 
 from jupyter_scale.command import complete, help_text, parse
 
-COMMANDS = ["up", "list", "use", "to", "adapt", "down", "watch", "dashboard"]
-COMMANDS += ["profiles", "manifest"]
+COMMANDS = ["up", "list", "use", "to", "adapt", "down", "profiles", "manifest"]
+COMMANDS += ["watch", "dashboard"]
 COMMANDS += ["runs", "show", "resume", "rerun", "diff", "note", "log", "rm", "help", "export"]
 
 

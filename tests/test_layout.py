@@ -49,4 +49,4 @@ def test_search_stands_alone() -> None:
 
 
 def test_the_rule_sees_imports(tmp_path: Path) -> None:
-    assert "IPython.core.error.UsageError" in set(imports(PACKAGE / "command.py"))
+    assert "IPython.core.error.UsageError" in set(imports(PACKAGE / "command" / "line.py"))
