@@ -61,7 +61,8 @@ def export(
     ExportError
         When it cannot be done; `Blocked` for findings that are to be answered.
     """
-    from jupyter_scale.export import making
+    from jupyter_scale.export.planning import plan
+    from jupyter_scale.export.writing import write
 
     *named, folder = arguments.places or [""]
     paths = named or [notebook]
@@ -71,7 +72,7 @@ def export(
         raise ExportError(
             "Which notebook? This kernel's server does not say: %scale export NOTEBOOK DIR"
         )
-    made = making.plan(
+    made = plan(
         paths if len(paths) > 1 else paths[0],
         folder,
         options(arguments),
@@ -80,7 +81,7 @@ def export(
         client=client,
         show=show,
     )
-    return made.report() if arguments.plan else making.write(made, show, tell)
+    return made.report() if arguments.plan else write(made, show, tell)
 
 
 def here(arguments: Arguments, shell: Any) -> None:

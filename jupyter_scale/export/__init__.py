@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from jupyter_scale.export.claim import Claim
     from jupyter_scale.export.finding import ExportError, Finding
-    from jupyter_scale.export.making import Plan, export, plan
     from jupyter_scale.export.options import Options
+    from jupyter_scale.export.planning import plan
+    from jupyter_scale.export.plans import Plan
     from jupyter_scale.export.report import Blocked, Report
+    from jupyter_scale.export.writing import export
 
 __all__ = [
     "Blocked",
@@ -34,10 +36,10 @@ _WHERE = {
     "ExportError": "finding",
     "Finding": "finding",
     "Options": "options",
-    "Plan": "making",
+    "Plan": "plans",
     "Report": "report",
-    "export": "making",
-    "plan": "making",
+    "export": "writing",
+    "plan": "planning",
 }
 
 

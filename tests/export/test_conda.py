@@ -13,8 +13,8 @@ import yaml
 from nbformat.v4 import new_code_cell, new_notebook
 
 from jupyter_scale.export import Options, buildpack, plan
-from jupyter_scale.export.making import write
 from jupyter_scale.export.snapshot import Snapshot, expression
+from jupyter_scale.export.writing import write
 
 SOURCES = ("import toy, replaced, piponly", "!draws a picture")
 
