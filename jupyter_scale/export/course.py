@@ -121,7 +121,10 @@ def index(
 <link rel="icon" href="data:,">
 <style>{thebe.CSS}
 li {{ margin-bottom: 1rem; }} h2 {{ font-size: 1.1rem; margin: 0; }} p {{ margin: .2rem 0; }}
-li a {{ margin-right: 1rem; }}</style>
+li a {{ margin-right: 1rem; }} input {{ font: inherit; width: 22rem; max-width: 100%; }}
+@media (prefers-color-scheme: dark) {{
+  :root {{ color-scheme: dark; }} body {{ color: #e6e6e6; background: #15181c; }}
+}}</style>
 </head>
 <body>
 <main>

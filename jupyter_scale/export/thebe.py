@@ -47,6 +47,8 @@ pre[data-executable] { padding: .6rem .8rem; background: #f3f4f6; border-left: 3
 table { border-collapse: collapse; }
 td, th { padding: .15rem .6rem; border-bottom: 1px solid #d7dbe0; text-align: right; }
 img { max-width: 100%; }
+.anchor-link { opacity: 0; padding-left: .3rem; text-decoration: none; }
+:hover > .anchor-link, .anchor-link:focus { opacity: 1; }
 .live { padding: .6rem .8rem; border: 1px solid #9aa3af; border-radius: 4px; }
 .live button, .live input { font: inherit; margin: .15rem .3rem .15rem 0; }
 .live label { display: inline-block; margin-right: .6rem; }
