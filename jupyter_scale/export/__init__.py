@@ -1,7 +1,8 @@
 """From a live notebook to a repository that anybody can run.
 
 Snapshot of kernel and workers -> what is really used -> lock -> findings -> files -> verification
--> report. `plan` has no effects but reading; `export` writes what it says, whole or not at all.
+-> report. `plan` has no effects but reading; `write` writes what it says, whole or not at all;
+`export` does both.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from jupyter_scale.export.planning import plan
     from jupyter_scale.export.plans import Plan
     from jupyter_scale.export.report import Blocked, Report
-    from jupyter_scale.export.writing import export
+    from jupyter_scale.export.writing import export, write
 
 __all__ = [
     "Blocked",
@@ -28,6 +29,7 @@ __all__ = [
     "Report",
     "export",
     "plan",
+    "write",
 ]
 
 _WHERE = {
@@ -40,6 +42,7 @@ _WHERE = {
     "Report": "report",
     "export": "writing",
     "plan": "planning",
+    "write": "writing",
 }
 
 

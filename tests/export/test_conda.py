@@ -12,9 +12,8 @@ import pytest
 import yaml
 from nbformat.v4 import new_code_cell, new_notebook
 
-from jupyter_scale.export import Options, buildpack, plan
+from jupyter_scale.export import Options, buildpack, plan, write
 from jupyter_scale.export.snapshot import Snapshot, expression
-from jupyter_scale.export.writing import write
 
 SOURCES = ("import toy, replaced, piponly", "!draws a picture")
 

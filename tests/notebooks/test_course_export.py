@@ -11,9 +11,8 @@ from pathlib import Path
 import execute
 import pytest
 
-from jupyter_scale.export import Options, plan
+from jupyter_scale.export import Options, plan, write
 from jupyter_scale.export.course import files, page_of
-from jupyter_scale.export.writing import write
 
 COURSE = Path(execute.__file__).parent / "course"
 LESSONS = {path.name: json.loads(path.read_text()) for path in sorted(COURSE.glob("*.ipynb"))}
