@@ -45,13 +45,16 @@ def search() -> Any:
 
 @pytest.mark.parametrize("name", ["cells.csv", "cells.parquet"])
 def test_cells_are_written_to_a_file(search: Any, tmp_path: Path, name: str) -> None:
+    if name.endswith(".parquet"):
+        pytest.importorskip("pyarrow")
     runs.save(tmp_path / name)
     path = tmp_path / name
     read = pd.read_csv(path) if path.suffix == ".csv" else pd.read_parquet(path)
     assert len(read) == 16
     assert set(read["run"]) == {search.scale_report.run}
     means = read.groupby("candidate")["test_score"].mean()
-    assert np.array_equal(means, search.cv_results_["mean_test_score"])
+    # releases of pandas sum in other orders
+    np.testing.assert_allclose(means, search.cv_results_["mean_test_score"], rtol=1e-14)
     assert [one.name for one in tmp_path.iterdir()] == [name]
 
 

@@ -15,7 +15,6 @@ import psutil
 import pytest
 from processes import free_port, wait_for
 
-VERSION = metadata.version("mlflow-skinny")
 PATIENCE = 240  # seconds: uv may have to fetch it
 
 
@@ -32,7 +31,14 @@ def server(folder: Path) -> Iterator[str]:
     address = f"http://127.0.0.1:{port}"
     command = [
         *(sys.executable, "-m", "uv", "tool", "run", "--python", sys.executable),
-        *("--from", f"mlflow=={VERSION}", "mlflow", "server", "--host", "127.0.0.1"),
+        *(
+            "--from",
+            f"mlflow=={metadata.version('mlflow-skinny')}",
+            "mlflow",
+            "server",
+            "--host",
+            "127.0.0.1",
+        ),
         *("--port", str(port), "--workers", "1"),
         *("--backend-store-uri", f"sqlite:///{folder / 'server.db'}"),
         *("--artifacts-destination", str(folder / "artifacts")),
