@@ -8,9 +8,10 @@ known when the page is written is asked for in the page.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from html import escape
 from pathlib import Path
+from posixpath import dirname, relpath
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
@@ -78,7 +79,7 @@ def files(
     if live:
         for path, content in notebooks.items():
             text = thebe.page(content, binder=address, commit=commit, hub=binder, home=thebe.INDEX)
-            found[page_of(path)] = text.encode()
+            found[page_of(path)] = _led_to_pages(text, path, notebooks).encode()
         found |= dict(thebe.programs())
     return found
 
@@ -181,6 +182,14 @@ def page_of(path: str) -> str:
     'week-1-scores.html'
     """
     return re.sub(r"[^\w.-]+", "-", path.removesuffix(".ipynb")) + ".html"
+
+
+def _led_to_pages(text: str, path: str, notebooks: Iterable[str]) -> str:
+    """Have what leads from a notebook's page to another notebook lead to that one's page."""
+    for other in notebooks:
+        there = quote(relpath(other, dirname(path) or "."))
+        text = text.replace(f'<a href="{there}"', f'<a href="{page_of(other)}"')
+    return text
 
 
 def _link(words: str, address: str, pulled: str) -> str:

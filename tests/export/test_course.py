@@ -18,7 +18,11 @@ NOTEBOOKS = {
     "01-first.ipynb": new_notebook(
         cells=[new_markdown_cell("# One <1>\n\nAbout [it](x), *all*."), folders.cell("1")]
     ),
-    "week 2/more.ipynb": new_notebook(cells=[new_markdown_cell("# Two")]),
+    "week 2/more.ipynb": new_notebook(
+        cells=[
+            new_markdown_cell("# Two\n\nAfter [the first](../01-first.ipynb) of [some](x.ipynb).")
+        ]
+    ),
 }
 
 
@@ -74,6 +78,9 @@ def test_live_pages_lie_beside_their_programs() -> None:
     page = made["week-2-more.html"]
     assert isinstance(page, bytes)
     assert '<a href="index.html">All notebooks</a>' in page.decode()
+    leads = [link["href"] for link in Links(page.decode()).found]
+    assert "01-first.html" in leads, "not to the file, which a browser would only load down"
+    assert "x.ipynb" in leads
     assert page_of("01-first.ipynb") in [link["href"] for link in links(live=True)]
 
 
