@@ -161,6 +161,23 @@ def test_a_package_that_is_not_there(home: Path, tmp_path: Path) -> None:
     assert caught.value.details[1:] == ("six is not there", "numpy is not there")
 
 
+def test_a_program_of_condas_goes_first_also_where_only_a_shell_knows_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = tmp_path / "micromamba"
+    program.write_text('#!/bin/sh\necho "$* $MAMBA_ALWAYS_YES: connection refused" >&2\nexit 1\n')
+    program.chmod(0o755)
+    monkeypatch.setenv("MAMBA_EXE", str(program))
+    with pytest.raises(Refused) as caught:
+        rebuild(written(tmp_path / "a", "toy=1.2"), tmp_path / "env")
+    assert caught.value.status == "not verified"
+    words = f"create --prefix {tmp_path / 'env'} --file binder/environment.yml true"
+    assert caught.value.details == (
+        "binder/environment.yml cannot be built:",
+        f"{words}: connection refused",
+    )
+
+
 # -- channels
 
 
