@@ -13,6 +13,7 @@ import {
   putExport,
   run as runCells
 } from './notebooks';
+import { NotReady } from './notready';
 import { Answer, Button, CodeField, Hint, Tick } from './parts';
 import type { IExport } from './states';
 
@@ -22,23 +23,13 @@ export function ExportSection({ context }: { context: IContext }): JSX.Element {
   useSignals(notebooks.changed, exports.changed);
   const panel = notebooks.current;
   const kernel = kernelOf(panel);
-  if (!panel) {
+  if (!panel || !kernel) {
     return (
-      <Hint>
+      <NotReady panel={panel} trans={trans}>
         {trans.__(
           'Open a notebook and run it: an export makes it a repository that anybody can run.'
         )}
-      </Hint>
-    );
-  }
-  if (!kernel) {
-    return (
-      <Hint>
-        {trans.__(
-          '%1 has no kernel: start one with Kernel, Change Kernel…',
-          nameOf(panel)
-        )}
-      </Hint>
+      </NotReady>
     );
   }
   if (exports.error) {

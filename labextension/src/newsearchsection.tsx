@@ -8,6 +8,7 @@ import { Grid } from './gridfield';
 import { useAction, useSignals } from './hooks';
 import type { KernelError } from './kernel';
 import { kernelOf, nameOf } from './notebooks';
+import { NotReady } from './notready';
 import {
   Answer,
   Button,
@@ -29,21 +30,11 @@ export function NewSearchSection({
   useSignals(notebooks.changed);
   const panel = notebooks.current;
   const kernel = kernelOf(panel);
-  if (!panel) {
+  if (!panel || !kernel) {
     return (
-      <Hint>
+      <NotReady panel={panel} trans={trans}>
         {trans.__('Open a notebook: a search is filled in from what it has.')}
-      </Hint>
-    );
-  }
-  if (!kernel) {
-    return (
-      <Hint>
-        {trans.__(
-          '%1 has no kernel: start one with Kernel, Change Kernel…',
-          nameOf(panel)
-        )}
-      </Hint>
+      </NotReady>
     );
   }
   return (
