@@ -18,13 +18,13 @@ import sys
 import tarfile
 import tempfile
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-__all__ = ["CHANNELS", "Before", "Judged", "base", "conda", "judge", "missing"]
+__all__ = ["CHANNELS", "Before", "Judged", "base", "conda", "distributions", "judge", "missing"]
 
 USER = {"NB_USER": "jovyan", "NB_UID": "1000"}  # as Binder's
 PACKAGE = re.compile(r"/(?P<name>[^/]+)-(?P<version>[^-/]+)-(?P<build>[^-/]+)\.(?:conda|tar\.bz2)#")
@@ -142,13 +142,23 @@ def base(python: str, platform: str = "linux-64") -> dict[str, str]:
     >>> base("2.4")
     {}
     """
+    lock = _lock(python, platform)
+    return distributions({one["name"]: (one["version"], one["build"]) for one in lock})
+
+
+def distributions(packages: Mapping[str, tuple[str, str]]) -> dict[str, str]:
+    """Return the Python packages among conda's, by PyPI's names.
+
+    Examples
+    --------
+    >>> distributions({"nbconvert-core": ("7.16", "pyhd8ed1ab_0"), "zeromq": ("4.3", "h387f397_9")})
+    {'nbconvert': '7.16'}
+    """
     found = {}
-    for match in _lock(python, platform):
+    for name, (version, build) in packages.items():
         # a build for Python says so: pyhd8ed1ab_0, py311h8c3f59a_0
-        if match["build"].startswith("py") and match["name"] != "python":
-            name = OTHERWISE.get(match["name"], match["name"])
-            found[re.sub(r"[-_.]+", "-", name).lower()] = match["version"]
-    found.pop("python-abi", None)
+        if build.startswith("py") and name not in ("python", "python_abi"):
+            found[re.sub(r"[-_.]+", "-", OTHERWISE.get(name, name)).lower()] = version
     return found
 
 

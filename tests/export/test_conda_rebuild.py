@@ -286,15 +286,16 @@ def test_a_configuration_that_cannot_be_read(
 
 
 def test_what_is_replaced_of_repo2dockers_packages_is_said(tmp_path: Path) -> None:
-    said = fits(written(tmp_path / "a", "toy=1.2", pip="six==1.17.0"), tmp_path)
+    said = fits(written(tmp_path / "a", "toy=1.2", pip="ipython==9.7.0"), tmp_path)
     assert said[0].startswith("resolved by py-rattler with ")
     assert f" -> {conda_prefix.PYTHON}" in said[1]
-    assert said[2] == "what pip installs over them is not part of that"
+    assert said[2].startswith("by pip, replaced of them: ipython ")
 
 
-def test_what_breaks_repo2dockers_packages(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("spec", "pip"), [("old=1", ""), ("toy=1.2", "tornado==5.1.1")])
+def test_what_breaks_repo2dockers_packages(tmp_path: Path, spec: str, pip: str) -> None:
     with pytest.raises(Refused) as caught:
-        fits(written(tmp_path / "a", "old=1"), tmp_path)
+        fits(written(tmp_path / "a", spec, pip=pip), tmp_path)
     assert caught.value.status == "failed"
     assert "tornado" in " ".join(caught.value.details)
 
