@@ -85,12 +85,28 @@ class Splits:
     Parameters
     ----------
     folds : int
-        So many threads may be at work on a fold each.
+        So many threads may be at work on a fold each: these folds are kept.
+    room : float
+        Bytes that folds may take for more of them to be kept.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> splits = Splits(room=20_000)
+    >>> cuts = []
+    >>> def cut(fold):
+    ...     cuts.append(fold)
+    ...     return np.zeros(1000), None
+    >>> for fold in [0, 1, 0, 1, 2, 0, 2]:
+    ...     _ = splits.rows(fold, (), lambda: cut(fold))
+    >>> cuts  # there is room for two
+    [0, 1, 2, 0]
     """
 
-    def __init__(self, folds: int = 1) -> None:
-        self._folds = folds
+    def __init__(self, folds: int = 1, room: float = 0.0) -> None:
+        self._folds, self._room = folds, room
         self._rows: dict[int, dict[tuple[Any, ...], tuple[Any, Any]]] = {}
+        self._sizes: dict[int, int] = {}
         self._lock = Lock()
 
     def rows(
@@ -99,12 +115,25 @@ class Splits:
         """Return the rows of a fold that `cut` returns, which is not called again for this key."""
         with self._lock:
             known = self._rows[fold] = self._rows.pop(fold, {})
-            for old in list(self._rows)[: -self._folds]:
-                del self._rows[old]
+            self._make_room()
         if key not in known:
             X, y = cut()
             known[key] = (freeze(X), freeze(y))
+            with self._lock:
+                if self._rows.get(fold) is known:  # else other threads have let it go
+                    self._sizes[fold] = sum(int(sizeof(rows)) for rows in tuple(known.values()))
+                self._make_room()
         return known[key]
+
+    def _make_room(self) -> None:
+        """Let go of the folds that were not asked for the longest, with room for a new one."""
+        each = max(self._sizes.values(), default=0)
+        taken = sum(max(self._sizes.get(fold, 0), each) for fold in self._rows)
+        for old in list(self._rows)[: -self._folds]:
+            if taken <= self._room:
+                break
+            taken -= max(self._sizes.pop(old, 0), each)
+            del self._rows[old]
 
 
 @dataclass(slots=True, eq=False)

@@ -27,6 +27,9 @@ from jupyter_scale.search.tasks import Bundle, CarriedError, Outcome, Task
 
 __all__ = ["make_on_worker", "outcome_of", "renumber", "run_on_worker", "sent"]
 
+FOLDS = 0.05
+"""Share of a worker's memory in which it keeps folds that are asked for in turn."""
+
 draws.apart()  # in each process that runs tasks
 _cut: WeakKeyDictionary[Parcel | Mapped, Splits] = WeakKeyDictionary()
 
@@ -152,7 +155,9 @@ def _opened(shared: Sequence[Parcel | Mapped]) -> tuple[Bundle, dict[int, Any], 
         )
         for setup in shared[0].value.setups
     )
-    splits = _cut.setdefault(shared[0], Splits(folds=get_worker().state.nthreads))
+    here = get_worker()
+    room = FOLDS * (here.memory_manager.memory_limit or 0)
+    splits = _cut.setdefault(shared[0], Splits(folds=here.state.nthreads, room=room))
     return replace(shared[0].value, setups=setups), values, splits
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ from sklearn.model_selection import GridSearchCV, HalvingGridSearchCV
 from workers import two_workers
 
 from jupyter_scale import merged
-from jupyter_scale.search import mapping, sending
+from jupyter_scale.search import internals, mapping, schedule, sending
 from jupyter_scale.search.mapping import Elsewhere, Folder, Mapped
 
 X, y = make_classification(n_samples=300, n_features=8, random_state=0)
@@ -271,6 +272,45 @@ def mapped_megabytes() -> int:
             start, stop = line.split()[0].split("-")
             total += int(stop, 16) - int(start, 16)
     return total // 2**20
+
+
+cuts: Counter[tuple[int, bool]] = Counter()
+patch = pytest.MonkeyPatch()  # of a worker
+
+
+def count_cuts() -> None:
+    """Have a worker count how often it cuts the same rows."""
+    real = internals.safe_split
+
+    def counted(
+        estimator: Any, X: Any, y: Any, indices: Any, train_indices: Any = None
+    ) -> tuple[Any, Any]:
+        cuts[int(indices.sum()), train_indices is None] += 1
+        return real(estimator, X, y, indices, train_indices)
+
+    cuts.clear()
+    patch.setattr(internals, "safe_split", counted)
+
+
+def counted_cuts() -> dict[tuple[int, bool], int]:
+    patch.undo()
+    return dict(cuts)
+
+
+def test_a_worker_cuts_each_fold_once(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Though it is asked for all folds in turn: each cell is a task here."""
+    for name in ("SHORTEST", "LONGEST", "PER_THREAD"):
+        monkeypatch.setattr(schedule, name, 0.0)
+    grid = {"C": np.logspace(-3, 1, 12)}
+    plain = GridSearchCV(LogisticRegression(), grid, cv=5, refit=False).fit(X, y)
+    client.run(count_cuts)
+    with merged(client):
+        ours = GridSearchCV(LogisticRegression(), grid, cv=5, refit=False).fit(X, y)
+    found = client.run(counted_cuts)
+    assert_same_results(ours, plain)
+    assert sum(map(len, found.values())) >= 10  # five folds, their training and test rows
+    for worker in found.values():
+        assert set(worker.values()) == {1}
 
 
 class Whole(Memory):
