@@ -20,7 +20,7 @@ from typing import Any
 from jupyter_scale.export import picture, tokens
 from jupyter_scale.export.notebook import SKIPPED
 
-__all__ = ["TAGS", "Comparison", "Difference", "compare"]
+__all__ = ["TAGS", "Comparison", "Difference", "compare", "heading"]
 
 TAGS = ("not-compared", "nbval-ignore-output", "nbval-skip")
 """Tags of cells whose outputs are not compared; the latter two are nbval's."""
@@ -115,7 +115,7 @@ def compare(
     for number, (one, other) in enumerate(zip_longest(saved.cells, found.cells), 1):
         if "code" not in [cell.cell_type for cell in (one, other) if cell is not None]:
             continue
-        title = _title(other if one is None else one)
+        title = heading(other if one is None else one)
         tags = {tag for cell in (one, other) if cell for tag in cell.metadata.get("tags", [])}
         if one is None or other is None or one.source != other.source:
             differences.append(Difference(number, title, "source", "", "is not the same cell"))
@@ -293,7 +293,8 @@ def _brief(value: Any) -> str:
     return text if len(text) <= SHOWN else f"{text[: SHOWN - 1]}…"
 
 
-def _title(cell: Any) -> str:
+def heading(cell: Any) -> str:
+    """Return a cell's first line."""
     lines = [line.strip() for line in cell.source.splitlines() if line.strip()]
     return _brief(lines[0]) if lines else "empty"
 

@@ -16,7 +16,7 @@ import shutil
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,7 +29,16 @@ from jupyter_scale.export.claim import FAILED, NOT_VERIFIED
 from jupyter_scale.export.finding import needed
 from jupyter_scale.export.step import Refused
 
-__all__ = ["Ran", "run"]
+__all__ = [
+    "Ran",
+    "copied",
+    "ended",
+    "fetch",
+    "in_thread",
+    "kernelspec",
+    "run",
+    "variables",
+]
 
 MARK = "JUPYTER_SCALE_VERIFYING"
 KEPT = re.compile(
@@ -96,17 +105,16 @@ def run(
         When a cell fails, or its data cannot be had.
     """
     work, home = scratch / "work", scratch / "home"
-    home.mkdir(parents=True)
-    shutil.copytree(folder, work, ignore=shutil.ignore_patterns(*IGNORED), symlinks=True)
     mark = uuid4().hex
-    variables = _variables(python, home, mark)
-    _fetch(work, python, variables, show)
+    clean = variables(python, home, mark)
+    copied(folder, work)
+    fetch(work, python, clean, show)
     begun = time.monotonic()
     client = _client(work, name, python, home, timeout, show)
     try:
-        _driven(client, variables)
+        _driven(client, clean)
     finally:
-        left = _left(mark)
+        left = ended(mark)
     cells = sum(cell.cell_type == "code" for cell in client.nb.cells)
     return Ran(client.nb, time.monotonic() - begun, cells, left)
 
@@ -122,11 +130,7 @@ def _client(
     nbclient, nbformat = needed("nbclient"), needed("nbformat")
     manager = needed("jupyter_client.manager")
     specs = needed("jupyter_client.kernelspec")
-    kernel = home / "kernels" / "python3"
-    kernel.mkdir(parents=True)
-    words = [str(python), "-m", "ipykernel_launcher", "-f", "{connection_file}"]
-    spec = {"argv": words, "display_name": "Python 3", "language": "python"}
-    (kernel / "kernel.json").write_text(json.dumps(spec), encoding="utf-8")
+    kernels = kernelspec(home, python)
     notebook = nbformat.read(work / name, as_version=4)
     total = sum(cell.cell_type == "code" for cell in notebook.cells)
     numbers = iter(range(1, total + 1))
@@ -140,7 +144,7 @@ def _client(
         km=manager.AsyncKernelManager(
             kernel_name="python3",
             kernel_spec_manager=specs.KernelSpecManager(
-                kernel_dirs=[str(kernel.parent)], ensure_native_kernel=False
+                kernel_dirs=[str(kernels)], ensure_native_kernel=False
             ),
             connection_file=str(home / "kernel.json"),
         ),
@@ -156,8 +160,31 @@ def _client(
     return found
 
 
+def kernelspec(home: Path, python: Path) -> Path:
+    """Make an interpreter the kernel `python3`; return the folder of kernels."""
+    kernel = home / "kernels" / "python3"
+    kernel.mkdir(parents=True)
+    words = [str(python), "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+    spec = {"argv": words, "display_name": "Python 3", "language": "python"}
+    (kernel / "kernel.json").write_text(json.dumps(spec), encoding="utf-8")
+    return kernel.parent
+
+
 def _driven(client: Any, variables: dict[str, str]) -> None:
-    """Execute in a thread with an event loop of its own; an interrupt ends kernel and thread."""
+    try:
+        in_thread(lambda: client.async_execute(env=variables))
+    except Exception as error:
+        _told(error)
+
+
+def in_thread(work: Callable[[], Coroutine[Any, Any, Any]]) -> None:
+    """Do it in a thread with an event loop of its own; an interrupt cancels it and ends the thread.
+
+    Raises
+    ------
+    Exception
+        What it raises.
+    """
     failures: list[BaseException] = []
     ready = threading.Event()
     running: list[tuple[asyncio.AbstractEventLoop, asyncio.Task[Any]]] = []
@@ -167,7 +194,7 @@ def _driven(client: Any, variables: dict[str, str]) -> None:
         assert task is not None
         running.append((asyncio.get_running_loop(), task))
         ready.set()
-        await client.async_execute(env=variables)
+        await work()
 
     def drive() -> None:
         try:
@@ -190,10 +217,10 @@ def _driven(client: Any, variables: dict[str, str]) -> None:
         thread.join(ENDING)
         raise
     if failures:
-        _told(failures[0])
+        raise failures[0]
 
 
-def _told(error: BaseException) -> None:
+def _told(error: Exception) -> None:
     exceptions = needed("nbclient").exceptions
     if isinstance(error, exceptions.CellExecutionError):
         lines = COLOUR.sub("", str(error)).strip().splitlines()
@@ -206,10 +233,11 @@ def _told(error: BaseException) -> None:
     raise error
 
 
-def _variables(python: Path, home: Path, mark: str) -> dict[str, str]:
+def variables(python: Path, home: Path, mark: str) -> dict[str, str]:
+    """Return the environment of a clean run; its home is made."""
     kept = {name: value for name, value in os.environ.items() if KEPT.fullmatch(name)}
     temporary = home / "tmp"
-    temporary.mkdir()
+    temporary.mkdir(parents=True)
     path = os.pathsep.join([str(python.parent), os.environ.get("PATH", os.defpath)])
     folders = {f"JUPYTER_{kind}_DIR": str(home / kind) for kind in ("RUNTIME", "DATA", "CONFIG")}
     return {
@@ -227,9 +255,12 @@ def _variables(python: Path, home: Path, mark: str) -> dict[str, str]:
     }
 
 
-def _fetch(
-    work: Path, python: Path, variables: dict[str, str], show: Callable[[str], None]
-) -> None:
+def copied(folder: Path, work: Path) -> None:
+    """Copy a folder, without what is of this machine only."""
+    shutil.copytree(folder, work, ignore=shutil.ignore_patterns(*IGNORED), symlinks=True)
+
+
+def fetch(work: Path, python: Path, variables: dict[str, str], show: Callable[[str], None]) -> None:
     """Fetch the large files, as postBuild does in the image."""
     if not (work / "fetch.py").is_file():
         return
@@ -246,7 +277,7 @@ def _fetch(
 # -- what outlives the kernel
 
 
-def _left(mark: str) -> tuple[str, ...]:
+def ended(mark: str) -> tuple[str, ...]:
     """Wait for the notebook's processes to end; end those that do not, and return their names."""
     deadline = time.monotonic() + ENDING
     there = [*_marked(mark)]

@@ -1,7 +1,8 @@
 """What an exported folder claims, tried: each claim for itself, and nothing said that was not seen.
 
     repo2docker's classes -> its own packages -> the environment is built anew -> the notebook runs
-    in it -> its outputs are compared with the saved ones -> an image, where that was asked for
+    in it -> its outputs are compared with the saved ones -> its page runs cells, if there is one
+    -> an image, where that was asked for
 
 The folder is read only; all that is made is in a temporary folder that goes at the end.
 """
@@ -13,12 +14,13 @@ import re
 import stat
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
-from jupyter_scale.export import buildpack
+from jupyter_scale.export import buildpack, visit
 from jupyter_scale.export.claim import (
     BASE,
     BUILDPACK,
@@ -32,6 +34,7 @@ from jupyter_scale.export.claim import (
     Claim,
 )
 from jupyter_scale.export.compare import Comparison, compare
+from jupyter_scale.export.course import page_of
 from jupyter_scale.export.finding import ExportError, needed
 from jupyter_scale.export.fit import fits
 from jupyter_scale.export.options import Options
@@ -44,6 +47,7 @@ from jupyter_scale.export.wanted import CONDA, python_of
 __all__ = ["verify"]
 
 LOADED = re.compile(r'<(?:script|link)[^>]*?(?:src|href)="([^"]+)"')
+ELSEWHERE = re.compile(r"(?:\w+:)?//")
 SCRIPTS = ("binder/postBuild", "binder/start")
 Show = Callable[[str], None]
 
@@ -95,12 +99,15 @@ def verify(
         add(_fitting(folder, scratch))
         claim, environment = _built(folder, scratch / "environment", show)
         add(claim)
+        runs = []
         for number, name in enumerate(names):
             found = _tried(folder, name, environment, scratch / f"run-{number}", options, show)
             several = f"{name}: " if len(names) > 1 else ""
             add(*(replace(one, name=f"{several}{one.name}") for one in found))
+            runs.append(found[0].status)
         if (folder / INDEX).is_file() and (folder / FOLDER).is_dir():
-            add(_paged(folder))
+            python = environment.python if environment and {*runs} == {VERIFIED} else None
+            add(_paged(folder, names, python, scratch / "page", options, show))
         if options.image:
             from jupyter_scale.export.image import imaged
 
@@ -240,20 +247,55 @@ def _compared(found: Comparison) -> Claim:
 # -- a web page
 
 
-def _paged(folder: Path) -> Claim:
-    """Look for what the pages load; whether a cell runs is seen in a browser only."""
-    missing, elsewhere = [], []
+def _paged(
+    folder: Path,
+    names: Sequence[str],
+    python: Path | None,
+    scratch: Path,
+    options: Options,
+    show: Show,
+) -> Claim:
+    """Look for what the pages load, and have their cells run in a browser."""
+    missing, asked = [], []
     for path in sorted(folder.glob("*.html")):
-        for address in LOADED.findall(path.read_text(encoding="utf-8")):
-            if re.match(r"(?:\w+:)?//", address):  # of an output: the page itself loads none
-                elsewhere.append(f"an output in {path.name} loads {address}")
+        own, contents = _parts(path.read_text(encoding="utf-8"))
+        loaded = [(one, False) for one in LOADED.findall(own)]
+        for address, is_output in [*loaded, *((one, True) for one in LOADED.findall(contents))]:
+            if is_output and ELSEWHERE.match(address):
+                asked.append(f"{path.name}: an output asks for {address}")
             elif not address.startswith("data:") and not _beside(folder, address):
                 missing.append(f"{path.name} loads {address}, which is not beside it")
     if missing:
         return Claim(PAGE, FAILED, tuple(missing))
-    said = f"its programs lie beside it; open {INDEX} and press its button to see a cell run"
-    return Claim(PAGE, NOT_VERIFIED, (said, *elsewhere))
+    if python is None:
+        reason = "not tried, as its notebook was not seen to run in an environment built anew"
+        return Claim(PAGE, NOT_VERIFIED, (reason, *asked))
+    if lacking := visit.lacking():
+        remedy = f"or open {INDEX} and press its button to see a cell run"
+        return Claim(PAGE, NOT_VERIFIED, (f"its programs lie beside it; {lacking}", remedy, *asked))
+    pages = _pages(folder, names)
+    try:
+        found = visit.visits(folder, pages, python, scratch, timeout=options.timeout, show=show)
+    except Refused as refused:
+        return Claim(PAGE, refused.status, refused.details)
+    status = max((one.status for one in found), key=(VERIFIED, NOT_VERIFIED, FAILED).index)
+    return Claim(PAGE, status, tuple(line for one in found for line in one.lines))
+
+
+def _pages(folder: Path, names: Sequence[str]) -> dict[str, Any]:
+    """Return the notebook of each page; an index of several has none."""
+    read = needed("nbformat").read
+    found = {page_of(name): name for name in names if (folder / page_of(name)).is_file()}
+    first = None if found else read(folder / names[0], as_version=4)
+    pages = {page: read(folder / name, as_version=4) for page, name in found.items()}
+    return {INDEX: first, **pages}
+
+
+def _parts(text: str) -> tuple[str, str]:
+    """Return a page's own text and that of its notebook."""
+    begin, end = text.find("<main>"), text.rfind("</main>")
+    return (text[:begin] + text[end:], text[begin:end]) if 0 <= begin < end else (text, "")
 
 
 def _beside(folder: Path, address: str) -> bool:
-    return (folder / address.partition("?")[0]).exists()
+    return not ELSEWHERE.match(address) and (folder / address.partition("?")[0]).exists()

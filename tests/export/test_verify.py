@@ -276,17 +276,29 @@ def test_widgets_are_there_when_it_is_run_again(tmp_path: Path) -> None:
 def test_a_page_needs_what_it_loads(tmp_path: Path) -> None:
     script = '<script src="thebe/a.js?x=1"></script><script src="data:,"></script>'
     folders.write(tmp_path, folders.cell("1"), files={"index.html": script, "thebe/a.js": ""})
-    assert _paged(tmp_path).status == "not verified"
+    assert paged(tmp_path).status == "not verified"
     (tmp_path / "thebe/a.js").unlink()
-    claim = _paged(tmp_path)
+    claim = paged(tmp_path)
     assert (claim.status, claim.details) == (
         "failed",
         ("index.html loads thebe/a.js?x=1, which is not beside it",),
     )
-    (tmp_path / "index.html").write_text('<script src="https://cdn.example.org/x.js"></script>')
-    claim = _paged(tmp_path)
+    script = '<script src="https://cdn.example.org/x.js"></script>'
+    (tmp_path / "index.html").write_text(script)
+    claim = paged(tmp_path)
+    assert (claim.status, claim.details) == (
+        "failed",
+        ("index.html loads https://cdn.example.org/x.js, which is not beside it",),
+    )
+    (tmp_path / "index.html").write_text(f"<main>{script}</main>")
+    claim = paged(tmp_path)
     assert claim.status == "not verified"
-    assert claim.details[1] == "an output in index.html loads https://cdn.example.org/x.js"
+    assert claim.details[1] == "index.html: an output asks for https://cdn.example.org/x.js"
+
+
+def paged(folder: Path) -> Claim:
+    """What is claimed of a page whose notebook did not run."""
+    return _paged(folder, ["a.ipynb"], None, folder, Options(), print)
 
 
 # -- claims
