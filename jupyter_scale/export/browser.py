@@ -15,11 +15,12 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
 import threading
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, BinaryIO
 
 import psutil
@@ -48,7 +49,7 @@ OPTIONS = (
     "--disable-gpu",
     "--disable-sync",
     "--no-proxy-server",
-    "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1",
+    "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1 , EXCLUDE localhost",
 )
 # the two pipes become 3 and 4, where the browser expects them, whatever their numbers are here
 HANDED = """\
@@ -61,6 +62,8 @@ for end in map(int, sys.argv[1:3]):
         os.close(end)
 os.execv(sys.argv[3], sys.argv[3:])
 """
+SHORT = "/tmp" if os.path.isdir("/tmp") else None
+"""Where its folder is: a socket's path has at most some hundred letters."""
 ENDING = 5.0  # seconds that it has to end by itself
 LAUNCH = 60.0  # seconds until it answers
 
@@ -205,15 +208,15 @@ def _messages(answers: BinaryIO) -> Iterator[bytes]:
 
 
 @asynccontextmanager
-async def opened(program: str, profile: Path, variables: dict[str, str]) -> AsyncIterator[Any]:
+async def opened(
+    program: str, variables: dict[str, str]
+) -> AsyncIterator[Callable[[], AbstractAsyncContextManager[Tab]]]:
     """Start a browser; it is given as what makes a `Tab`, to be used as a context.
 
     Parameters
     ----------
     program : str
         As `find` returns it.
-    profile : Path
-        A folder of its own.
     variables : dict of str to str
         Its environment.
 
@@ -222,44 +225,46 @@ async def opened(program: str, profile: Path, variables: dict[str, str]) -> Asyn
     Refused
         When it does not start, or ends.
     """
-    log = profile.with_suffix(".log")
-    process, commands, answers = _launched(program, profile, variables, log)
-    try:
-        pipes = _Pipes(commands, answers, log)
-
-        @asynccontextmanager
-        async def tab() -> AsyncIterator[Tab]:
-            made = await pipes.send("Target.createTarget", {"url": "about:blank"})
-            asked = {"targetId": made["targetId"], "flatten": True}
-            session = (await pipes.send("Target.attachToTarget", asked))["sessionId"]
+    folder = TemporaryDirectory(prefix="scale-", dir=SHORT, ignore_cleanup_errors=True)
+    with folder as home:
+        log = Path(home) / "log"
+        process, commands, answers = _launched(program, Path(home), variables, log)
+        try:
+            pipes = _Pipes(commands, answers, log)
             try:
-                yield Tab(pipes, session)
-            finally:
-                with suppress(Refused):
-                    await pipes.send("Target.closeTarget", {"targetId": made["targetId"]})
+                async with asyncio.timeout(LAUNCH):
+                    await pipes.send("Browser.getVersion", {})
+            except TimeoutError:
+                raise Refused(NOT_VERIFIED, f"{Path(program).name} did not answer") from None
+            yield partial(_tab, pipes)
+        finally:
+            _end(process, commands)
 
-        async with asyncio.timeout(LAUNCH):
-            await pipes.send("Browser.getVersion", {})
-        yield tab
-    except TimeoutError:
-        raise Refused(NOT_VERIFIED, f"{Path(program).name} did not answer") from None
+
+@asynccontextmanager
+async def _tab(pipes: _Pipes) -> AsyncIterator[Tab]:
+    made = await pipes.send("Target.createTarget", {"url": "about:blank"})
+    asked = {"targetId": made["targetId"], "flatten": True}
+    session = (await pipes.send("Target.attachToTarget", asked))["sessionId"]
+    try:
+        yield Tab(pipes, session)
     finally:
-        _end(process, commands)
+        with suppress(Refused):
+            await pipes.send("Target.closeTarget", {"targetId": made["targetId"]})
 
 
 def _launched(
-    program: str, profile: Path, variables: dict[str, str], log: Path
+    program: str, home: Path, variables: dict[str, str], log: Path
 ) -> tuple[subprocess.Popen[bytes], BinaryIO, BinaryIO]:
     theirs_in, commands = os.pipe()
     answers, theirs_out = os.pipe()
     alone = ["--no-sandbox"] if os.geteuid() == 0 else []  # which root cannot have
-    words = [program, *OPTIONS, *alone, f"--user-data-dir={profile}", "about:blank"]
+    words = [program, *OPTIONS, *alone, f"--user-data-dir={home / 'profile'}", "about:blank"]
     try:
         with log.open("wb") as file:
             process = subprocess.Popen(
                 [sys.executable, "-c", HANDED, str(theirs_in), str(theirs_out), *words],
-                # its socket's path would be too long in a folder of ours
-                env={**variables, "TMPDIR": tempfile.gettempdir()},
+                env={**variables, "TMPDIR": str(home)},
                 stdin=subprocess.DEVNULL, stdout=file, stderr=file,
                 pass_fds=(theirs_in, theirs_out), start_new_session=True,
             )  # fmt: skip

@@ -168,7 +168,7 @@ def visits(
     async def visit(address: str) -> None:
         async with (
             _jupyter(work, home, clean, python=python, origin=address) as server,
-            browser.opened(program, scratch / "browser", clean) as tab,
+            browser.opened(program, clean) as tab,
         ):
             for name, notebook in pages.items():
                 show(f"Opening {name} in {Path(program).name}")

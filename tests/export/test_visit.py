@@ -11,8 +11,9 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import folders
 import nbformat
@@ -172,6 +173,45 @@ def test_an_interrupt_ends_all_of_it(tmp_path: Path) -> None:
     thread.join()
 
 
+class Asked(SimpleHTTPRequestHandler):
+    """Answers with a page that asks another host, and keeps what it is asked."""
+
+    paths: ClassVar[list[str]] = []
+
+    def do_GET(self) -> None:
+        self.paths.append(self.path)
+        self.send_response(200)
+        self.send_header("Content-Type", "text/html")
+        self.end_headers()
+        port = self.server.server_address[1]
+        self.wfile.write(f"<img src='http://127.0.0.2:{port}/picture'>".encode())
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Say nothing."""
+
+
+def test_no_other_host_is_reached_and_what_is_asked_of_one_is_seen() -> None:
+    server = ThreadingHTTPServer(("0.0.0.0", 0), Asked)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    port = server.server_port
+
+    async def look() -> list[str]:
+        async with browser.opened(str(browser.find()), dict(os.environ)) as tab, tab() as view:
+            await view.open(f"http://127.0.0.1:{port}/page")
+            while not await view.evaluate("document.readyState === 'complete'"):
+                await asyncio.sleep(0.05)
+            return list(view.asked)
+
+    try:
+        asked = asyncio.run(look())
+    finally:
+        server.shutdown()
+        server.server_close()
+    assert f"http://127.0.0.2:{port}/picture" in asked
+    assert Asked.paths[0] == "/page"
+    assert "/picture" not in Asked.paths
+
+
 @pytest.mark.long
 def test_a_cell_that_takes_too_long(tmp_path: Path) -> None:
     folder = write(tmp_path / "out", {"a": [folders.cell("import time; time.sleep(600)")]})
@@ -181,9 +221,9 @@ def test_a_cell_that_takes_too_long(tmp_path: Path) -> None:
     )
 
 
-def test_a_program_that_is_no_browser_is_told(tmp_path: Path) -> None:
+def test_a_program_that_is_no_browser_is_told() -> None:
     async def start() -> None:
-        async with browser.opened("/bin/true", tmp_path / "profile", dict(os.environ)):
+        async with browser.opened("/bin/true", dict(os.environ)):
             pass
 
     with pytest.raises(Refused, match="The browser has ended") as caught:
