@@ -28,6 +28,8 @@ __all__ = ["REMEDY", "Solved", "build", "solve"]
 PROGRAMS = ("micromamba", "mamba", "conda")
 REMEDY = "pip install py-rattler, or install micromamba"
 ASSENT = {"CONDA_ALWAYS_YES": "true", "MAMBA_ALWAYS_YES": "true"}
+FAULTS = ("InvalidChannelError", "InvalidMatchSpecError", "SolverError")
+"""What rattler says of an environment.yml; all else is of this machine."""
 NOWHERE = "could not find subdir"  # rattler, of a channel that answers and has nothing
 
 
@@ -135,11 +137,13 @@ def _asked(question: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _status(kind: str, said: str, channels: Iterable[str]) -> Status:
-    if kind != "GatewayError":
+    if kind == "InstallerError":
         return step.status(said)
-    # a folder that is not there is this machine's, a channel that nobody has is the folder's
-    elsewhere = not any(one.startswith("file:") and one in said for one in channels)
-    return FAILED if NOWHERE in said and elsewhere else NOT_VERIFIED
+    if kind == "GatewayError" and NOWHERE in said:
+        # a folder that is not there is this machine's, a channel that nobody has is not
+        here = any(one.startswith("file:") and one in said for one in channels)
+        return NOT_VERIFIED if here else FAILED
+    return FAILED if kind in FAULTS else NOT_VERIFIED
 
 
 def _program() -> str | None:

@@ -197,6 +197,12 @@ def test_a_channel_that_does_not_answer_is_not(
     assert caught.value.status == "not verified"
 
 
+def test_a_version_that_cannot_be_read_is_the_folders_fault() -> None:
+    error = refused(Wanted(OURS, ("toy>=1,,2",)))
+    assert error.status == "failed"
+    assert "1,,2" in " ".join(error.details)
+
+
 def test_a_folder_that_is_not_there_is_this_machines(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
