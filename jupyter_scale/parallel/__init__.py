@@ -8,12 +8,15 @@ Invariants:
   has, and its gradient is that of one process: training does not depend on the cluster.
 - What a rank was doing is known from the seed, the epoch and the step alone, so a training that
   lost workers goes on, from its last checkpoint, as if it had not.
-- A process group is left whatever ends the rank; nothing waits for longer than its timeout.
+- A process group is left whatever ends the rank. A rank that is lost is waited for by nobody, once
+  Dask's scheduler knows of it; what waits for one that is not, for no longer than its timeout.
 
     launch    starts the ranks, follows them, starts them again: in the notebook's process
     placing   which workers, and what they have
     shards    the data, divided
+    asking    what workers are asked, of which some may be lost
     rank      a rank: in a worker
+    connections  with the other ranks, ended when it is to leave
     context   what the function sees of it
     gradients, batches, training   the average; the order of rows; what is known of a training
 

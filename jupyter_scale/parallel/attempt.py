@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +15,7 @@ from distributed import CancelledError, Client, Future, KilledWorker
 from jupyter_scale import clusters
 from jupyter_scale.clusters.backend import reason
 from jupyter_scale.parallel import rank
+from jupyter_scale.parallel.asking import ANSWER, TICK, Lost, answers, ask
 from jupyter_scale.parallel.context import Saved
 from jupyter_scale.parallel.job import News
 from jupyter_scale.parallel.placing import Place, host_of
@@ -23,10 +23,8 @@ from jupyter_scale.parallel.rank import Order, Outcome
 from jupyter_scale.parallel.shards import Held, Here
 from jupyter_scale.parallel.training import Training, TrainingError
 
-__all__ = ["TICK", "Attempt", "Lost", "Settings"]
+__all__ = ["Attempt", "Settings"]
 
-TICK = 0.2  # seconds between questions
-ANSWER = 60.0  # seconds in which a worker answers, with a checkpoint perhaps
 ENDED = 15.0  # seconds in which ranks that were stopped end
 GRACE = 10.0  # seconds until it is clear why ranks have lost each other
 
@@ -42,14 +40,6 @@ class Settings:
     every: float
     restarts: int
     timeout: float
-
-
-class Lost(Exception):
-    """Workers were lost."""
-
-    def __init__(self, workers: Sequence[str]) -> None:
-        super().__init__(", ".join(workers))
-        self.workers = workers
 
 
 class Attempt:
@@ -86,6 +76,7 @@ class Attempt:
                 key=self._key,
                 rank=n,
                 world_size=len(self._where),
+                process=place.process,
                 host=host,
                 port=port,
                 backend=self._backend,
@@ -152,6 +143,8 @@ class Attempt:
                 f"Rank {n} of {self._name} on {self._workers[n]} could not be run: {reason(error)}"
             )
         failed = [one for one in self._outcomes.values() if one.error]
+        if replaced := [one.rank for one in failed if one.kind == "replaced"]:
+            raise Lost([self._workers[n] for n in replaced])
         causes = [one for one in failed if one.kind in ("function", "busy")]
         if causes:
             raise self._error(causes[0])
@@ -163,19 +156,11 @@ class Attempt:
         gone = [n for n, worker in enumerate(self._workers) if worker not in there]
         if any(n not in self._outcomes or self._outcomes[n].error for n in gone):
             raise Lost([self._workers[n] for n in gone])
-        if failed and (others := self._replaced(list(there))):
-            raise Lost(others)
         if failed:
             self._parted = self._parted or time.monotonic()
             if time.monotonic() - self._parted > GRACE:
                 raise self._error(failed[0])
         return False
-
-    def _replaced(self, there: Sequence[str]) -> list[str]:
-        """Return the workers that came back under the address of a lost one."""
-        mine = {place.address: place.process for place in self._where if place.address in there}
-        now = self._ask(os.getpid, workers=list(mine))
-        return [worker for worker, process in now.items() if process != mine[worker]]
 
     def news(self) -> News | None:
         """Return what rank 0 says now, and let the others know that somebody is there."""
@@ -229,28 +214,17 @@ class Attempt:
             if n in self._outcomes or n in self._errors or not future.done():
                 continue
             if future.status == "finished":
-                with suppress(CancelledError, OSError, TimeoutError):  # its worker is lost
-                    self._outcomes[n] = future.result(timeout=ANSWER)
+                worker = self._workers[n]
+                with suppress(CancelledError):  # its worker is lost
+                    came = answers(self._client, {worker: future._result()}, patience=ANSWER)
+                    if worker in came:
+                        self._outcomes[n] = came[worker]
             elif future.status == "error":
                 self._errors[n] = future.exception() or RuntimeError("no reason is known")
             # else it was cancelled, or lost with its worker
 
     def _ask(self, function: Callable[..., Any], *args: Any, workers: list[str]) -> dict[str, Any]:
-        """Ask workers something; those that do not answer are not in the answer."""
-        if not workers:
-            return {}
-        try:
-            answers: dict[str, Any] = self._client.sync(
-                self._client._run,
-                function,
-                *args,
-                workers=workers,
-                on_error="ignore",
-                callback_timeout=ANSWER,
-            )
-        except (TimeoutError, OSError):
-            return {}
-        return answers
+        return ask(self._client, function, *args, workers=workers)
 
     def _error(self, outcome: Outcome) -> TrainingError:
         n = outcome.rank

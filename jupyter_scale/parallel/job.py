@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from threading import Event, RLock, Timer
 from typing import Any
@@ -48,6 +48,8 @@ class Job:
     ----------
     rank, world_size : int
     backend, device : str
+    ends : callable or None
+        Ends the connections with other ranks, while there are any.
     """
 
     rank: int
@@ -55,6 +57,7 @@ class Job:
     backend: str
     device: str
     epochs: int = 0
+    ends: Callable[[], None] | None = None
     _reports: list[Report] = field(default_factory=list)
     _saved: Any = None
     _stop: Event = field(default_factory=Event)
@@ -81,9 +84,10 @@ class Job:
             saved, self._saved = self._saved, None
         return News(reports, saved, self.epochs)
 
-    def asked(self) -> None:
-        """Note that the notebook is there."""
-        self._asked = time.monotonic()
+    @property
+    def stopped(self) -> bool:
+        """Whether the rank was told to end."""
+        return self._stop.is_set()
 
     def check(self) -> None:
         """Go on, unless the rank is to end.
@@ -96,6 +100,16 @@ class Job:
             raise Stopped("the training was stopped")
         if time.monotonic() - self._asked > FORSAKEN:
             raise Stopped("the notebook has ended, or cannot be reached")
+
+    def wait(self, seconds: float) -> None:
+        """Do nothing for a while, unless the rank is to end.
+
+        Raises
+        ------
+        Stopped
+        """
+        self._stop.wait(seconds)
+        self.check()
 
     def enter(self, thread: int) -> None:
         """Note in which thread the function runs, which may be interrupted from here on."""
@@ -111,7 +125,7 @@ class Job:
                 ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), None)
 
     def stop(self) -> None:
-        """End the rank: at its next step, or after a while wherever its Python code is."""
+        """End the rank: at its next step, or after a while in its Python code or an exchange."""
         if not self._stop.is_set():
             self._stop.set()
             timer = Timer(OBEDIENT, self._interrupt)
@@ -124,3 +138,5 @@ class Job:
                 ctypes.pythonapi.PyThreadState_SetAsyncExc(
                     ctypes.c_ulong(self._thread), ctypes.py_object(Stopped)
                 )
+        if ends := self.ends:
+            ends()

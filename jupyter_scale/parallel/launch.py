@@ -20,7 +20,8 @@ from jupyter_scale import clusters
 from jupyter_scale.clusters.backend import reason
 from jupyter_scale.clusters.preparation import prepare
 from jupyter_scale.parallel import files
-from jupyter_scale.parallel.attempt import TICK, Attempt, Lost, Settings
+from jupyter_scale.parallel.asking import TICK, Lost
+from jupyter_scale.parallel.attempt import Attempt, Settings
 from jupyter_scale.parallel.context import Context, Saved
 from jupyter_scale.parallel.job import News
 from jupyter_scale.parallel.placing import INSTALL, Place, places
@@ -62,8 +63,9 @@ def train(
 
     Each worker process has a rank of torch.distributed, which runs `fn`. What `Context.batches` and
     `Context.backward` do equals one process's training on the same global batches, to the
-    precision of floats, on any number of workers. When one is lost, all go on from the last
-    checkpoint, on those that are there or come back within 20 seconds.
+    precision of floats, on any number of workers. When one is lost, the others' ranks end within
+    seconds, and all go on from the last checkpoint, on those that are there or come back within 20
+    seconds (`timeout`, where none is there).
 
     Parameters
     ----------
@@ -214,8 +216,11 @@ class _Run:
         return places(self._client, asked)[: training.world_size or None]
 
     def _await(self, workers: int) -> None:
-        deadline = time.monotonic() + BACK
-        while len(self._client.nthreads()) < workers and time.monotonic() < deadline:
+        """Wait for workers to come back: longer where there is none at all."""
+        began = time.monotonic()
+        while (there := len(self._client.nthreads())) < workers:
+            if time.monotonic() - began > (BACK if there else self._settings.timeout):
+                return
             self._tell()
             time.sleep(TICK)
 

@@ -6,12 +6,12 @@ import importlib.util
 import os
 import socket
 from dataclasses import dataclass
-from typing import Any
 from urllib.parse import urlsplit
 
 import psutil
 from distributed import Client, Worker
 
+from jupyter_scale.parallel.asking import ANSWER, answers
 from jupyter_scale.parallel.training import TrainingError
 
 __all__ = ["INSTALL", "Place", "backend", "host_of", "interface", "places"]
@@ -50,9 +50,13 @@ def places(client: Client, world_size: int | None) -> list[Place]:
     TrainingError
         When the workers lack something, or are too few.
     """
-    answers: dict[str, Any] = client.run(look, on_error="return")
+    calls = {
+        worker: client._run(look, workers=[worker], on_error="return")
+        for worker in sorted(client.nthreads())
+    }
     found: dict[tuple[str, int], Place] = {}
-    for address, answer in sorted(answers.items()):
+    for address, one in answers(client, calls, patience=ANSWER).items():
+        answer = one[address]
         if isinstance(answer, ImportError):
             raise TrainingError(
                 f"The worker {address} cannot import {answer.name}: install there what is here."

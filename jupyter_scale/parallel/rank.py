@@ -12,12 +12,15 @@ import gc
 import os
 import random
 import socket
+import sys
 import threading
+import time
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from importlib import import_module
 from typing import Any
 
@@ -25,6 +28,7 @@ import cloudpickle
 import numpy as np
 from distributed import get_worker
 
+from jupyter_scale.parallel import connections
 from jupyter_scale.parallel.context import Context, Saved, Shard
 from jupyter_scale.parallel.job import Job, News, Stopped
 from jupyter_scale.parallel.placing import host_of, interface
@@ -41,6 +45,9 @@ NETWORK = (
 )
 """What torch.distributed says when another rank is gone, or does not come."""
 
+CONNECT = 2.0  # seconds of an attempt to reach the store
+LOOK = 0.05  # seconds between two looks who is there
+
 _jobs: dict[str, Job] = {}
 _stores: dict[str, Any] = {}
 _one = threading.Lock()
@@ -55,6 +62,8 @@ class Order:
     key : str
         Of this attempt, the same for all its ranks.
     rank, world_size : int
+    process : int
+        Where it is started; another one has taken its worker's place.
     host, port
         Where the store of the rendezvous is.
     backend, device : str
@@ -73,6 +82,7 @@ class Order:
     key: str
     rank: int
     world_size: int
+    process: int
     host: str
     port: int
     backend: str
@@ -103,7 +113,7 @@ class Outcome:
         The same as an exception, where it can travel.
     trace : str
         Where.
-    kind : {"", "stopped", "network", "function", "busy"}
+    kind : {"", "stopped", "network", "function", "busy", "replaced"}
     """
 
     rank: int
@@ -151,7 +161,11 @@ def news(key: str) -> News | None:
 
 
 def stop(key: str) -> bool:
-    """End a rank; say whether it still ran."""
+    """End a rank; say whether it still ran.
+
+    The store is closed with it, so that who waits there for a rank that is lost hears of it.
+    """
+    close(key)
     job = _jobs.get(key)
     if job is not None:
         job.stop()
@@ -160,7 +174,11 @@ def stop(key: str) -> bool:
 
 def run(order: Order, parts: Sequence[Part]) -> Outcome:
     """Be a rank."""
-    if not _one.acquire(blocking=False):
+    if os.getpid() != order.process:
+        why = "its worker was lost, and has come back under its address"
+        return Outcome(order.rank, error=why, kind="replaced")
+    ending = any(job.stopped for job in tuple(_jobs.values()))
+    if not _one.acquire(timeout=order.timeout if ending else 0):
         why = "another training runs in this worker: wait for it, or choose other workers"
         return Outcome(order.rank, error=why, kind="busy")
     job = Job(order.rank, order.world_size, order.backend, order.device)
@@ -177,7 +195,7 @@ def _run(order: Order, parts: Sequence[Part], job: Job) -> Outcome:
     try:
         function = cloudpickle.loads(order.function)
         shard = _shard(order, parts)
-        with _as_it_was(order), _group(order):
+        with _as_it_was(order), _group(order, job):
             context = Context(job, shard, order.saved, seed=order.seed, every=order.every)
             del parts, shard
             try:
@@ -239,6 +257,7 @@ def _as_it_was(order: Order) -> Iterator[None]:
     worker = get_worker()
     threads, drawn = torch.get_num_threads(), torch.get_rng_state()
     python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002 - the global one
+    hook = sys.excepthook  # each process group puts one around it
     before = {name: os.environ.get(name) for name in SOCKETS}
     network = interface(host_of(worker.address))
     try:
@@ -257,6 +276,7 @@ def _as_it_was(order: Order) -> Iterator[None]:
             os.environ.pop(name, None)
             if value is not None:
                 os.environ[name] = value
+        sys.excepthook = hook
         torch.set_num_threads(threads)
         torch.set_rng_state(drawn)
         random.setstate(python)
@@ -264,41 +284,85 @@ def _as_it_was(order: Order) -> Iterator[None]:
 
 
 @contextmanager
-def _group(order: Order) -> Iterator[None]:
+def _group(order: Order, job: Job) -> Iterator[None]:
     """Meet the other ranks, and part."""
     dist: Any = import_module("torch.distributed")
     patience = timedelta(seconds=order.timeout)
-    store = dist.PrefixStore(
-        order.key, dist.TCPStore(order.host, order.port, is_master=False, timeout=patience)
-    )
-    _meet(store, order)
-    dist.init_process_group(
-        order.backend,
-        store=store,
-        rank=order.rank,
-        world_size=order.world_size,
-        timeout=patience,
-    )
+    store = dist.PrefixStore(order.key, _store(order, job))
+    _meet(store, order, job)
+    before = connections.listening()
     try:
-        yield
+        dist.init_process_group(
+            order.backend,
+            store=store,
+            rank=order.rank,
+            world_size=order.world_size,
+            timeout=patience,
+        )
+    except BaseException:
+        # torch counts a group that failed too (2.13), and looks for the next one's ranks under
+        # that number, where none that has just started is
+        import_module("torch.distributed.distributed_c10d")._world.group_count = 0
+        raise
+    try:
+        with _ends(order, job, before):
+            yield
     finally:
         # what still refers to a group keeps its connections, for which others wait
         gc.collect()
         dist.destroy_process_group()
 
 
-def _meet(store: Any, order: Order) -> None:
+@contextmanager
+def _ends(order: Order, job: Job, before: set[connections.Address]) -> Iterator[None]:
+    """Let the job end the connections with other ranks as long as the group lasts."""
+    import torch.distributed as dist
+
+    if order.backend == "gloo" and order.world_size > 1:
+        ranks: list[Any] = [None] * order.world_size
+        dist.all_gather_object(ranks, connections.listening() - before)
+        job.ends = partial(connections.end, set().union(*ranks))
+    try:
+        yield
+    finally:
+        job.ends = None
+
+
+def _store(order: Order, job: Job) -> Any:
+    """Reach the store of the rendezvous, which is lost with its worker."""
+    dist: Any = import_module("torch.distributed")
+    deadline = time.monotonic() + order.timeout
+    while True:
+        job.check()
+        left = deadline - time.monotonic()
+        try:
+            store = dist.TCPStore(
+                order.host,
+                order.port,
+                is_master=False,
+                timeout=timedelta(seconds=max(min(left, CONNECT), 0.1)),
+            )
+        except RuntimeError:
+            if left < CONNECT:
+                raise
+        else:
+            store.set_timeout(timedelta(seconds=order.timeout))
+            return store
+
+
+def _meet(store: Any, order: Order, job: Job) -> None:
     """Wait until all have started: a worker may have other work."""
     store.set(f"rank {order.rank}", "here")
     names = [f"rank {n}" for n in range(order.world_size)]
-    try:
-        store.wait(names, timedelta(seconds=order.timeout))
-    except RuntimeError:
-        late = [name for name in names if not store.check([name])]
-        raise RuntimeError(
-            f"{', '.join(late)} did not start: wait timeout after {order.timeout:.0f} s; "
-            "its worker is busy with other work, or lost"
-        ) from None
+    deadline = time.monotonic() + order.timeout
+    while not store.check(names):
+        job.wait(LOOK)
+        if time.monotonic() > deadline:
+            late = [name for name in names if not store.check([name])]
+            raise RuntimeError(
+                f"{', '.join(late)} did not start: wait timeout after {order.timeout:.0f} s; "
+                "its worker is busy with other work, or lost"
+            )
 
 
 def _together() -> None:

@@ -7,6 +7,7 @@ its worker has.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
@@ -18,6 +19,7 @@ from dask.delayed import Delayed, delayed
 from distributed import Client, Future
 
 from jupyter_scale.clusters.backend import reason
+from jupyter_scale.parallel.asking import Lost, answers
 from jupyter_scale.parallel.training import TrainingError
 
 __all__ = ["Data", "Held", "Here", "Part", "assign", "data_of"]
@@ -64,14 +66,23 @@ class Here(Data):
     columns: tuple[Any, ...]
 
     def divided(self, client: Client, workers: Sequence[str]) -> list[Assigned]:
-        """Return what each rank gets."""
+        """Return what each rank gets.
+
+        Raises
+        ------
+        Lost
+            When the worker of one is.
+        """
         cuts = np.linspace(0, self.n_rows, len(workers) + 1).astype(int).tolist()
         made: list[Assigned] = []
         for worker, low, high in zip(workers, cuts, cuts[1:], strict=False):
             columns = tuple(_rows(column, low, high) for column in self.columns)
             part = Part(columns, self.alone)
-            future = client.scatter([part], workers=[worker], hash=False)
-            made.append((list(future), (low,)))
+            call = client._scatter([part], workers=[worker], hash=False)
+            sent = answers(client, {worker: call}, patience=math.inf)
+            if worker not in sent:
+                raise Lost([worker])
+            made.append((list(sent[worker]), (low,)))
         return made
 
 
