@@ -15,7 +15,7 @@ import psutil
 import pytest
 from processes import free_port, wait_for
 
-PATIENCE = 240  # seconds: uv may have to fetch it
+PATIENCE = 400  # seconds: uv may have to fetch it
 
 
 def answers(address: str) -> bool:
