@@ -22,7 +22,7 @@ __all__ = ["BASE", "Root", "clusters", "found"]
 KERNEL = "ipykernel"
 STARTED = (
     "debugpy", "pip", "setuptools", "wheel", "uv", "nbclient", "nbconvert", "nbformat",
-    "jupyter-scale",
+    "jupyter-scale", "notebook",
 )  # fmt: skip
 """What may be loaded in any kernel, or by what runs or exports it, and not be used otherwise."""
 BASE = frozenset(

@@ -6,12 +6,14 @@ import json
 import re
 import subprocess
 import sys
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
+from packaging.utils import canonicalize_name
 
 from jupyter_scale.clusters.manifest import validate
 from jupyter_scale.export import binder
@@ -19,8 +21,17 @@ from jupyter_scale.export.docker import dockerfile
 from jupyter_scale.export.finding import ExportError
 from jupyter_scale.export.kubernetes import cluster, slug
 from jupyter_scale.export.lock import Lock, Pin
+from jupyter_scale.export.notebook import examine, read
+from jupyter_scale.export.roots import BASE
 
 LOCK = Lock("3.11.7", (Pin("numpy", "2.4", "numpy==2.4"),))
+TOP = Path(binder.__file__).parents[2]
+NOTEBOOKS = sorted([*TOP.glob("notebooks/*.ipynb"), *TOP.glob("notebooks/course/*.ipynb")])
+LEFT_OUT = {
+    "09-neural-network-grid": {"torch", "keras", "skorch"},
+    "10-data-parallel": {"torch", "xgboost", "lightgbm"},
+}
+"""Their first cell says so: PyTorch's builds on the index are for GPUs."""
 
 
 def test_a_plain_notebook_needs_two_files() -> None:
@@ -130,14 +141,34 @@ def test_any_folder_gives_a_name_for_kubernetes(name: str) -> None:
     assert re.fullmatch(r"[a-z]([a-z0-9-]{0,61}[a-z0-9])?", slug(name))
 
 
-def test_binder_of_this_repository_is_one_that_repo2docker_takes() -> None:
-    """`make binder` has made it: the package itself comes from the folder."""
-    top = Path(binder.__file__).parents[2]
-    text = (top / "binder/requirements.txt").read_text()
+def required() -> set[str]:
+    """What `make binder` has written for this repository, by name."""
+    text = (TOP / "binder/requirements.txt").read_text()
     lines = [line.partition("  #")[0] for line in text.splitlines() if line[:1] != "#"]
-    assert "." in lines
-    pins = {line for line in lines if "==" in line}
-    assert {line.partition("==")[0] for line in pins} >= {"dask", "scikit-learn", "matplotlib"}
-    assert (top / "binder/runtime.txt").read_text() == "python-3.11\n"
-    assert (top / "binder/start").read_text() == binder.START
-    assert (top / "binder/.dockerignore").read_text() == binder.IGNORED
+    assert "." in lines, "the package itself comes from the folder"
+    return {"jupyter-scale", *(line.partition("==")[0] for line in lines if "==" in line)}
+
+
+def test_binder_of_this_repository_is_one_that_repo2docker_takes() -> None:
+    assert required() >= {"dask", "scikit-learn", "matplotlib"}
+    assert (TOP / "binder/runtime.txt").read_text() == "python-3.11\n"
+    assert (TOP / "binder/start").read_text() == binder.START
+    assert (TOP / "binder/.dockerignore").read_text() == binder.IGNORED
+    assert not (TOP / "index.html").exists(), "the notebooks stay where they are"
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_binder_of_this_repository_has_what_its_notebooks_import(path: Path) -> None:
+    owners = packages_distributions()
+    code = examine(read(path))
+    here = {file.stem for file in code.local}
+    tops = {name.partition(".")[0] for name in code.places("imports")}
+    there = required() | BASE
+    missing = {
+        top
+        for top in tops - here - sys.stdlib_module_names
+        if not there & {canonicalize_name(owner) for owner in owners.get(top, [top])}
+    }
+    assert missing == LEFT_OUT.get(path.stem, set())
+    if any(name.startswith("jupyter_scale.export") for name in code.places("imports")):
+        assert there >= {"detect-secrets", "jupyter-repo2docker", "uv"}

@@ -8,7 +8,7 @@ from pathlib import Path
 import execute
 import nbformat
 import pytest
-from cells import source_of, text_of
+from cells import source_of, text_of, warned
 from nbformat import NotebookNode
 
 PATH = Path(execute.__file__).parent / "08-boosting-recipe.ipynb"
@@ -74,3 +74,7 @@ def test_numbers_instead_of_classes(tmp_path: Path) -> None:
     found = ran(tmp_path, *SIZES, "DATA=diabetes")
     assert text_of(found, "data").startswith("diabetes: 331 rows of 10 columns")
     assert text_of(found, "equal").endswith("training and test: equal to the last bit\n")
+
+
+def test_nothing_is_warned_of(executed: NotebookNode) -> None:
+    assert warned(executed) == []

@@ -7,7 +7,7 @@ from pathlib import Path
 import execute
 import nbformat
 import pytest
-from cells import text_of
+from cells import text_of, warned
 from nbformat import NotebookNode
 
 PATH = Path(execute.__file__).parent / "03-branches-and-axes.ipynb"
@@ -46,3 +46,7 @@ def test_a_cut_boosting_equals_a_grown_one(executed: NotebookNode) -> None:
 
 def test_scores_come_one_by_one(executed: NotebookNode) -> None:
     assert "on fold" in text_of(executed, "stream")
+
+
+def test_nothing_is_warned_of(executed: NotebookNode) -> None:
+    assert warned(executed) == []

@@ -8,7 +8,7 @@ from pathlib import Path
 import execute
 import nbformat
 import pytest
-from cells import text_of
+from cells import text_of, warned
 from nbformat import NotebookNode
 
 PATH = Path(execute.__file__).parent / "04-clusters.ipynb"
@@ -33,3 +33,7 @@ def test_the_command_line_sees_the_cluster_of_the_notebook(executed: NotebookNod
 def test_a_lost_worker_comes_back(executed: NotebookNode) -> None:
     assert "1 of 2 workers are new" in text_of(executed, "after")
     assert "GridSearchCV(Pipeline): " in text_of(executed, "search")
+
+
+def test_nothing_is_warned_of(executed: NotebookNode) -> None:
+    assert warned(executed) == []

@@ -10,7 +10,7 @@ from pathlib import Path
 import execute
 import nbformat
 import pytest
-from cells import text_of
+from cells import text_of, warned
 from nbformat import NotebookNode
 
 COURSE = Path(execute.__file__).parent / "course"
@@ -34,14 +34,16 @@ def solved(lesson: str, folder: Path) -> NotebookNode:
     return nbformat.read(target, as_version=4)
 
 
-def ran(notebook: NotebookNode, folder: Path, *options: str) -> NotebookNode:
-    """Run it beside the checks, from the first cell to the last."""
+def ran(lesson: NotebookNode, folder: Path, *options: str) -> NotebookNode:
+    """Run it beside the checks, from the first cell to the last, without a warning."""
     (folder / "checks.py").write_text((COURSE / "checks.py").read_text())
     nbformat.write(read("1-why-merged"), folder / "1-why-merged.ipynb")  # that lesson 4 looks at
     source, target = folder / "lesson.ipynb", folder / "ran.ipynb"
-    nbformat.write(notebook, source)
+    nbformat.write(lesson, source)
     assert execute.main([str(source), "--output", str(target), *options]) == 0
-    return nbformat.read(target, as_version=4)
+    notebook = nbformat.read(target, as_version=4)
+    assert warned(notebook) == []
+    return notebook
 
 
 def said(*arguments: object) -> str:

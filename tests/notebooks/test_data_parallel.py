@@ -8,7 +8,7 @@ from pathlib import Path
 import execute
 import nbformat
 import pytest
-from cells import text_of
+from cells import text_of, warned
 from nbformat import NotebookNode
 
 PATH = Path(execute.__file__).parent / "10-data-parallel.ipynb"
@@ -56,9 +56,4 @@ def test_boosting_trains_on_the_cluster(executed: NotebookNode) -> None:
 
 
 def test_nothing_is_warned_of(executed: NotebookNode) -> None:
-    assert not [
-        output.text
-        for cell in executed.cells
-        for output in cell.get("outputs", [])
-        if output.get("name") == "stderr"
-    ]
+    assert warned(executed) == []

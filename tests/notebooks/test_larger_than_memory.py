@@ -8,7 +8,7 @@ from pathlib import Path
 import execute
 import nbformat
 import pytest
-from cells import text_of
+from cells import text_of, warned
 from nbformat import NotebookNode
 
 PATH = Path(execute.__file__).parent / "07-larger-than-memory.ipynb"
@@ -59,6 +59,5 @@ def test_nothing_is_left_on_disk(executed: NotebookNode) -> None:
     assert text_of(executed, "away") == "left on disk: nothing\n"
 
 
-def test_nothing_warns(executed: NotebookNode) -> None:
-    outputs = [output for cell in executed.cells for output in cell.get("outputs", [])]
-    assert not [output.text for output in outputs if output.get("name") == "stderr"]
+def test_nothing_is_warned_of(executed: NotebookNode) -> None:
+    assert warned(executed) == []

@@ -8,7 +8,7 @@ from pathlib import Path
 import execute
 import nbformat
 import pytest
-from cells import source_of, text_of
+from cells import source_of, text_of, warned
 from nbformat import NotebookNode
 
 PATH = Path(execute.__file__).parent / "01-merged-grid-search.ipynb"
@@ -65,3 +65,7 @@ def test_the_summary_says_what_was_saved(executed: NotebookNode):
     assert summary["scores"] == "equal to the last bit"
     assert re.match(r"0\.\d{3}, {'counts__ngram_range'", summary["best score"])
     assert re.search(r"s merged, .* s plain: .* times faster", summary["time"])
+
+
+def test_nothing_is_warned_of(executed: NotebookNode) -> None:
+    assert warned(executed) == []

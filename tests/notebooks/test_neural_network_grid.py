@@ -7,7 +7,7 @@ from pathlib import Path
 import execute
 import nbformat
 import pytest
-from cells import text_of
+from cells import text_of, warned
 from nbformat import NotebookNode
 
 PATH = Path(execute.__file__).parent / "09-neural-network-grid.ipynb"
@@ -41,9 +41,4 @@ def test_no_worker_has_more_threads_than_its_own(executed: NotebookNode) -> None
 
 
 def test_nothing_is_warned_of(executed: NotebookNode) -> None:
-    assert not [
-        output.text
-        for cell in executed.cells
-        for output in cell.get("outputs", [])
-        if output.get("name") == "stderr"
-    ]
+    assert warned(executed) == []

@@ -7,7 +7,7 @@ from pathlib import Path
 import execute
 import nbformat
 import pytest
-from cells import text_of
+from cells import text_of, warned
 from nbformat import NotebookNode
 
 PATH = Path(execute.__file__).parent / "05-resume-and-compare.ipynb"
@@ -51,3 +51,7 @@ def test_runs_are_kept_track_of(executed: NotebookNode) -> None:
 
 def test_a_run_is_told_to_a_function(executed: NotebookNode) -> None:
     assert "'9 candidates, the best n_components=" in text_of(executed, "elsewhere")
+
+
+def test_nothing_is_warned_of(executed: NotebookNode) -> None:
+    assert [text.partition(":")[0] for text in warned(executed)] == ["Stopped"], "as was asked"

@@ -7,7 +7,7 @@ from pathlib import Path
 import execute
 import nbformat
 import pytest
-from cells import text_of
+from cells import text_of, warned
 from nbformat import NotebookNode
 
 PATH = Path(execute.__file__).parent / "02-watch-it-live.ipynb"
@@ -45,3 +45,7 @@ def test_no_output_has_widgets_or_marks_of_a_running_search(executed: NotebookNo
     outputs = [output for cell in executed.cells for output in cell.get("outputs", [])]
     assert not any("widget" in kind for output in outputs for kind in output.get("data", {}))
     assert not any("jupyter_scale" in output.get("metadata", {}) for output in outputs)
+
+
+def test_nothing_is_warned_of(executed: NotebookNode) -> None:
+    assert [text.partition(":")[0] for text in warned(executed)] == ["Stopped"], "as was asked"
