@@ -29,6 +29,7 @@ WIDGET = "application/vnd.jupyter.widget-view+json"
 PICTURES = ("image/png", "image/jpeg")
 PAGES = ("text/html", "image/svg+xml")
 NONE = "nothing"
+RECALLED = "are on record, and are not fitted again"  # as a search's report says it
 SHOWN = 60  # characters of a cell's first line
 
 
@@ -74,6 +75,9 @@ class Comparison:
         That had not been run when the notebook was saved.
     notes : tuple of str
         What differs and is not held against a cell.
+    recalled : tuple of int
+        Of those with differences, the cells whose searches were answered from a record when the
+        notebook was saved: a run that knows nothing fits more.
     """
 
     equal: tuple[int, ...] = ()
@@ -81,6 +85,7 @@ class Comparison:
     left_out: tuple[int, ...] = ()
     unrun: tuple[int, ...] = ()
     notes: tuple[str, ...] = ()
+    recalled: tuple[int, ...] = ()
 
     @property
     def lines(self) -> tuple[str, ...]:
@@ -93,7 +98,13 @@ class Comparison:
             (len(self.unrun), f"not compared, as not run when saved{_listed(self.unrun)}"),
         ]
         counts = [f"{_cells(count)} {what}" for count, what in said if count]
-        return ("; ".join(counts) or "no code cells", *map(str, self.differences), *self.notes)
+        remedies = [
+            f"cell {number}: its search was answered from the record when it was saved: run it with "
+            "%%scale --fresh, save, and export again"
+            for number in self.recalled
+        ]
+        head = "; ".join(counts) or "no code cells"
+        return (head, *map(str, self.differences), *remedies, *self.notes)
 
 
 def compare(
@@ -109,7 +120,7 @@ def compare(
     now : datetime, optional
         When the new run was.
     """
-    cells: dict[str, list[int]] = {"equal": [], "left_out": [], "unrun": []}
+    cells: dict[str, list[int]] = {"equal": [], "left_out": [], "unrun": [], "recalled": []}
     differences: list[Difference] = []
     notes: list[str] = []
     for number, (one, other) in enumerate(zip_longest(saved.cells, found.cells), 1):
@@ -131,6 +142,8 @@ def compare(
             differences += [Difference(number, title, *different) for different in wrong]
             if not wrong:
                 cells["equal"].append(number)
+            elif _recalled(one) and not _recalled(other):
+                cells["recalled"].append(number)
             notes += [f"cell {number}: {note}" for note in judge.notes]
     return Comparison(
         tuple(cells["equal"]),
@@ -138,12 +151,18 @@ def compare(
         tuple(cells["left_out"]),
         tuple(cells["unrun"]),
         tuple(notes),
+        tuple(cells["recalled"]),
     )
 
 
 def _unrun(cell: Any) -> bool:
     empty = cell.get("execution_count") is None and not cell.get("outputs")
     return empty and bool(cell.source.strip())
+
+
+def _recalled(cell: Any) -> bool:
+    texts = (output.get("data", {}).get("text/plain", "") for output in cell.get("outputs", []))
+    return any(RECALLED in text for text in texts)
 
 
 class _Judge:

@@ -390,6 +390,17 @@ def test_a_tag_leaves_a_cell_out_and_that_is_said(tag: str) -> None:
     assert found.lines == ("1 cell: left out by a tag (2)",)
 
 
+def test_a_search_that_was_answered_from_the_record_is_told_with_the_remedy() -> None:
+    anew = SearchReport("GridSearchCV(Ridge)", "2 workers")
+    recalled = SearchReport("GridSearchCV(Ridge)", "2 workers", cells_known=60)
+    remedy = "cell 2: its search was answered from the record when it was saved: run it with"
+    saved, found = shown(text_plain=str(recalled)), shown(text_plain=str(anew))
+    assert any(line.startswith(remedy) for line in between(saved, found).lines)
+    assert between(saved, found).recalled == (2,)
+    assert not between(found, saved).recalled
+    assert not between(saved, saved).recalled
+
+
 def test_a_cell_that_had_not_been_run_is_not_compared() -> None:
     found = compare(of(count=None), of(printed("2")))
     assert (found.equal, found.differences, found.unrun) == ((), (), (2,))
