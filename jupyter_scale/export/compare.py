@@ -99,8 +99,8 @@ class Comparison:
         ]
         counts = [f"{_cells(count)} {what}" for count, what in said if count]
         remedies = [
-            f"cell {number}: its search was answered from the record when it was saved: run it with "
-            "%%scale --fresh, save, and export again"
+            f"cell {number}: its search was answered from the record when it was saved: run it "
+            "with %%scale --fresh, save, and export again"
             for number in self.recalled
         ]
         head = "; ".join(counts) or "no code cells"

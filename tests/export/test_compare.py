@@ -393,7 +393,7 @@ def test_a_tag_leaves_a_cell_out_and_that_is_said(tag: str) -> None:
 def test_a_search_that_was_answered_from_the_record_is_told_with_the_remedy() -> None:
     anew = SearchReport("GridSearchCV(Ridge)", "2 workers")
     recalled = SearchReport("GridSearchCV(Ridge)", "2 workers", cells_known=60)
-    remedy = "cell 2: its search was answered from the record when it was saved: run it with"
+    remedy = "cell 2: its search was answered from the record when it was saved: run it"
     saved, found = shown(text_plain=str(recalled)), shown(text_plain=str(anew))
     assert any(line.startswith(remedy) for line in between(saved, found).lines)
     assert between(saved, found).recalled == (2,)
