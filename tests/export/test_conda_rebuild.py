@@ -245,6 +245,7 @@ def serving(folder: Path) -> Iterator[str]:
         server.server_close()
 
 
+@pytest.mark.long  # rattler asks a silent channel four times
 def test_what_a_channel_has_said_is_enough_when_it_is_silent(
     home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
