@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from axis_cases import needs_rules
 from sklearn.base import clone
 from sklearn.datasets import make_classification
 from sklearn.ensemble import (
@@ -22,6 +23,7 @@ from sklearn.tree import BaseDecisionTree
 from jupyter_scale import PlanOnly, merged
 from jupyter_scale.search.plan import Plan
 
+pytestmark = needs_rules
 X, y = make_classification(60, 5, random_state=0)
 BOOST = GradientBoostingClassifier(random_state=0, max_depth=1)
 STEP = "gradientboostingclassifier"
