@@ -7,6 +7,7 @@ FIRST := notebooks/01-merged-grid-search.ipynb
 # What Binder starts. 09 and 10 are left out: on Linux the index's PyTorch is 3 GB for GPUs.
 TOUR := $(filter-out notebooks/09-% notebooks/10-%,$(sort $(wildcard notebooks/*.ipynb)))
 # A stamp is newer than what it was installed from, so a second run installs nothing.
+DEMO := .venv/.installed-demo
 LAB := .venv/.installed-lab
 DEV := .venv/.installed-dev
 # The sources of the side panel, and where JupyterLab looks for what is made of them.
@@ -21,14 +22,14 @@ SHOWN := .venv/share/jupyter/labextensions/jupyter-scale
 help: ## list these commands
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-17s %s\n", $$1, $$2}'
 
-demo: $(LAB) ## run the first notebook on a cluster in this machine and say what it saved
+demo: $(DEMO) ## run the first notebook on a cluster in this machine and say what it saved
 	@$(BIN)/python notebooks/execute.py $(FIRST) $(ARGS)
 
 lab: $(LAB) ## open the notebooks in JupyterLab
 	@$(BIN)/python -m jupyterlab --LabApp.default_url=/lab/tree/$(FIRST) $(ARGS)
 
 watch: $(LAB) ## make the side panel anew at each change; reload the page to see it
-	@rm -rf $(LAB) $(DEV) $(SHOWN) jupyter_scale/labextension/sources.sha256
+	@rm -rf $(DEMO) $(LAB) $(DEV) $(SHOWN) jupyter_scale/labextension/sources.sha256
 	@mkdir -p jupyter_scale/labextension && ln -s $(CURDIR)/jupyter_scale/labextension $(SHOWN)
 	@$(call panel,watch)
 
@@ -71,13 +72,18 @@ clean: ## remove what the commands wrote, except .venv
 
 # The environment
 
-$(LAB): $(BIN)/python pyproject.toml constraints.txt $(PANEL)
+$(DEMO): $(BIN)/python pyproject.toml constraints.txt $(PANEL)
 	$(call install,.[lab])
 	@touch $@
 
+# What notebooks 01 to 08 and the course use: 09 and 10 say what they need besides.
+$(LAB): $(BIN)/python pyproject.toml constraints.txt $(PANEL)
+	$(call install,.[lab$(,)large$(,)export])
+	@touch $(DEMO) $@
+
 $(DEV): $(BIN)/python pyproject.toml constraints.txt $(PANEL)
 	$(call install,.[all$(,)deep$(,)dev])
-	@touch $(LAB) $@
+	@touch $(DEMO) $(LAB) $@
 
 # An environment without bin/python is half made or its Python has gone: --clear starts it again.
 $(BIN)/python:

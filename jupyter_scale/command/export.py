@@ -43,7 +43,9 @@ def parser() -> Parser:
     export.add_argument("--binder", default="", metavar="URL", help="the repository it will be")
     export.add_argument("--thebe", action="store_true", help="a web page with live cells")
     export.add_argument(
-        "--course", action="store_true", help="an index page with links; several notebooks have one"
+        "--course",
+        action="store_true",
+        help="an index page with links; several notebooks in a folder of their own have one anyhow",
     )
     export.add_argument("--docker", action="store_true", help="a Dockerfile, too")
     export.add_argument(
