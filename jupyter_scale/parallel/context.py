@@ -139,8 +139,7 @@ class Context:
         """
         self._job.epochs = n
         for epoch in range(self.epoch, n):
-            self.epoch = epoch
-            self._step = 0
+            self.epoch, self._step = epoch, self._skip
             self._reseed(self._skip)
             yield epoch
             self.epoch, self._step, self._skip = epoch + 1, 0, 0

@@ -39,11 +39,11 @@ __all__ = ["Order", "Outcome", "close", "load", "news", "open_store", "run", "st
 
 SOCKETS = ("GLOO_SOCKET_IFNAME", "NCCL_SOCKET_IFNAME")
 NETWORK = (
-    *("Connection closed by peer", "Timed out waiting", "Connection reset", "Broken pipe"),
-    *("timed out after", "Socket Timeout", "wait timeout", "Connection refused", "failed to recv"),
-    *("NCCL", "ProcessGroup", "Gloo connectFullMesh"),
+    *("connection closed by peer", "timed out waiting", "connection reset", "broken pipe"),
+    *("timed out after", "socket timeout", "wait timeout", "connection refused", "failed to recv"),
+    *("nccl", "processgroup", "gloo connectfullmesh"),
 )
-"""What torch.distributed says when another rank is gone, or does not come."""
+"""What torch.distributed says when another rank is gone, or does not come; in lower case."""
 
 CONNECT = 2.0  # seconds of an attempt to reach the store
 LOOK = 0.05  # seconds between two looks who is there
@@ -213,7 +213,7 @@ def _run(order: Order, parts: Sequence[Part], job: Job) -> Outcome:
 
 def _failed(rank: int, error: BaseException, news: News) -> Outcome:
     said = " ".join(str(error).split())
-    network = isinstance(error, RuntimeError) and any(word in said for word in NETWORK)
+    network = isinstance(error, RuntimeError) and any(word in said.lower() for word in NETWORK)
     trace, cause = _trace(error), None
     with suppress(Exception):
         pickled = cloudpickle.dumps(error.with_traceback(None))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import Any
 import psutil
 import pytest
 from distributed import Client
-from losses import planted
+from losses import planted, wait
 from regression import PLACES, SEED, X, assert_equal, fit, places, running, slowly, y
 from workers import started
 
@@ -55,6 +56,7 @@ def _both(client: Client) -> None:
                 ("a step", 1),
                 ("a checkpoint", 0),
                 ("a later checkpoint", 0),
+                ("the last checkpoint of an epoch", 0),
                 ("its function has ended", 1),
                 ("it returns", 0),
                 ("it returns", 1),
@@ -112,23 +114,25 @@ def test_a_worker_that_stands_still_holds_nobody_once_it_is_given_up(
     """As a machine that has lost its network: no connection is closed."""
     monkeypatch.setattr(launch, "BACK", 1.0)
     address, number = max(client.run(os.getpid).items())
-    process, given_up = psutil.Process(number), []
+    process = psutil.Process(number)
 
     async def remove(dask_scheduler: Any) -> None:
         await dask_scheduler.remove_worker(address, stimulus_id="test", close=False)
 
-    def show(training: Training) -> None:
-        if process.status() == psutil.STATUS_STOPPED and not given_up:
-            given_up.append(True)
-            client.run_on_scheduler(remove)
+    def give_up() -> None:
+        while process.status() != psutil.STATUS_STOPPED:
+            wait()
+        client.run_on_scheduler(remove)
 
     planted(client, "a step stops", [1])
+    scheduler = threading.Thread(target=give_up, daemon=True)
+    scheduler.start()
     try:
-        run = train(fit, (X, y), client=client, show=show, **PATIENCE)
+        run = train(fit, (X, y), client=client, **PATIENCE)
     finally:
         process.kill()
+    scheduler.join()
     assert (run.status, run.restarts, run.world_size) == ("done", 1, 1)
-    assert given_up
     assert_equal(run.values, alone)
     assert places(run) == PLACES
 
