@@ -13,6 +13,7 @@ from typing import Any
 from distributed import Client
 from distributed.versions import get_versions
 
+from jupyter_scale.clusters.asking import ANSWER, answers
 from jupyter_scale.clusters.limits import ClusterError, counted
 
 __all__ = ["Difference", "Parity", "differences", "differing", "versions"]
@@ -131,10 +132,13 @@ class Parity:
         if not self._scheduler:
             found = differences(here, client.run_on_scheduler(packages))
             refused += [f"on the scheduler, {one}" for one in blocking(found, CARRY)]
-        for same, where in _grouped(client.run(digest, workers=workers)).items():
+        said = _asked(client, digest, workers)
+        for same, where in _grouped(said).items():
             if same in self._digests:
                 continue
-            there: dict[str, str] = client.run(packages, workers=where[:1])[where[0]]
+            there = next(iter(_asked(client, packages, where[:1]).values()), None)
+            if there is None:
+                continue  # lost meanwhile, and unlike the others: whoever takes its place is asked
             found = differences(here, there)
             stop = blocking(found, CARRY + COMPUTE)
             refused += [f"on {counted(len(where), 'worker')}, {one}" for one in stop]
@@ -147,9 +151,16 @@ class Parity:
                 "versions there, or go on at your own risk: %%scale --force"
             )
         self._scheduler = True
-        self._looked |= set(workers)
-        said = [f"Not what this notebook is, and forced: {'; '.join(refused)}."] if refused else []
-        return " ".join([*said, _shown(list(others.values()))]).strip()
+        self._looked |= said.keys()
+        forced = f"Not what this notebook is, and forced: {'; '.join(refused)}." if refused else ""
+        return f"{forced} {_shown(list(others.values()))}".strip()
+
+
+def _asked(client: Client, function: Callable[[], Any], workers: list[str]) -> dict[str, Any]:
+    """Call a function on workers; those that are lost meanwhile are left out."""
+    calls = {worker: client._run(function, workers=[worker]) for worker in workers}
+    found = answers(client, calls, patience=ANSWER)
+    return {worker: answer[worker] for worker, answer in found.items()}
 
 
 def _shown(others: list[Difference]) -> str:

@@ -50,15 +50,32 @@ def prepare(client: Client, folder: Path, *, force: bool = False) -> str:
         Where that is refused, or the cluster does not answer.
     """
     known = _prepared.setdefault(client, _Prepared())
-    try:
-        said = known.parity.check(client, force=force)
-        if not known.limited:
-            client.register_plugin(OneThread())
-            known.limited = True
-        if (variables := wanted()) != known.variables:
-            client.register_plugin(Environment(variables))
-            known.variables = variables
-        known.sent.send(client, folder)
-    except OSError as error:  # distributed's, of connections
-        raise ClusterError(f"The cluster does not answer: {reason(error)}") from None
+    while True:
+        there: set[str] = set()
+        try:
+            there = set(client.nthreads())
+            return _prepared_now(known, client, folder, force)
+        except OSError as error:  # distributed's, of connections
+            # what is told to all workers fails when one of them is lost meanwhile; it is no more
+            if not _lost(client, there):
+                raise ClusterError(f"The cluster does not answer: {reason(error)}") from None
+
+
+def _prepared_now(known: _Prepared, client: Client, folder: Path, force: bool) -> str:
+    said = known.parity.check(client, force=force)
+    if not known.limited:
+        client.register_plugin(OneThread())
+        known.limited = True
+    if (variables := wanted()) != known.variables:
+        client.register_plugin(Environment(variables))
+        known.variables = variables
+    known.sent.send(client, folder)
     return said
+
+
+def _lost(client: Client, workers: set[str]) -> set[str]:
+    """Return those of the workers that are there no more, if the scheduler tells."""
+    try:
+        return workers - set(client.nthreads())
+    except OSError:
+        return set()

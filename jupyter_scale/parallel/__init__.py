@@ -14,7 +14,6 @@ Invariants:
     launch    starts the ranks, follows them, starts them again: in the notebook's process
     placing   which workers, and what they have
     shards    the data, divided
-    asking    what workers are asked, of which some may be lost
     rank      a rank: in a worker
     connections  with the other ranks, ended when it is to leave
     context   what the function sees of it

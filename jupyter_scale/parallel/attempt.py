@@ -13,9 +13,9 @@ import cloudpickle
 from distributed import CancelledError, Client, Future, KilledWorker
 
 from jupyter_scale import clusters
+from jupyter_scale.clusters.asking import ANSWER, TICK, Lost, answers, ask
 from jupyter_scale.clusters.backend import reason
 from jupyter_scale.parallel import rank
-from jupyter_scale.parallel.asking import ANSWER, TICK, Lost, answers, ask
 from jupyter_scale.parallel.context import Saved
 from jupyter_scale.parallel.job import News
 from jupyter_scale.parallel.placing import Place, host_of

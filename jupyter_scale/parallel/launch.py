@@ -17,10 +17,10 @@ import cloudpickle
 from distributed import Client
 
 from jupyter_scale import clusters
+from jupyter_scale.clusters.asking import TICK, Lost
 from jupyter_scale.clusters.backend import reason
 from jupyter_scale.clusters.preparation import prepare
 from jupyter_scale.parallel import files
-from jupyter_scale.parallel.asking import TICK, Lost
 from jupyter_scale.parallel.attempt import Attempt, Settings
 from jupyter_scale.parallel.context import Context, Saved
 from jupyter_scale.parallel.job import News

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import psutil
 from distributed import Client, Worker
 
-from jupyter_scale.parallel.asking import ANSWER, answers
+from jupyter_scale.clusters.asking import ANSWER, answers
 from jupyter_scale.parallel.training import TrainingError
 
 __all__ = ["INSTALL", "Place", "backend", "host_of", "interface", "places"]

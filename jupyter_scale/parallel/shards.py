@@ -18,8 +18,8 @@ from dask.base import is_dask_collection
 from dask.delayed import Delayed, delayed
 from distributed import Client, Future
 
+from jupyter_scale.clusters.asking import Lost, answers
 from jupyter_scale.clusters.backend import reason
-from jupyter_scale.parallel.asking import Lost, answers
 from jupyter_scale.parallel.training import TrainingError
 
 __all__ = ["Data", "Held", "Here", "Part", "assign", "data_of"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from distributed import Client
+from distributed import Client, LocalCluster
 from processes import free_port, wait_for, wait_for_port
 
 from jupyter_scale import clusters
-from jupyter_scale.clusters import Cluster, ClusterError, registry
+from jupyter_scale.clusters import Cluster, ClusterError, preparation, registry
 from jupyter_scale.clusters.modules import MOST, found
 from jupyter_scale.clusters.preparation import prepare
 
@@ -78,6 +79,37 @@ def test_a_worker_that_comes_later_has_them(folder: Path, cluster: Cluster) -> N
     wait_for(lambda: len(cluster.client.nthreads()) == 2)
     assert asked(cluster.client, "lib", "word") == {"first"}
     assert prepare(cluster.client, folder) == ""
+
+
+def test_a_worker_that_is_lost_meanwhile_is_no_obstacle(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with (
+        LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address="127.0.0.1:0") as local,
+        Client(local) as client,
+    ):
+        (lost, pid), _ = client.run(os.getpid).items()
+        register = client.register_plugin
+
+        def losing(plugin: Any) -> Any:
+            monkeypatch.setattr(client, "register_plugin", register)
+            os.kill(pid, signal.SIGKILL)
+            wait_for(lambda: lost not in client.nthreads())
+            raise OSError("Connection refused")
+
+        monkeypatch.setattr(client, "register_plugin", losing)
+        assert prepare(client, folder) == ""
+        assert client.register_plugin == register
+        wait_for(lambda: len(client.nthreads()) == 2)
+        assert asked(client, "lib", "word") == {"first"}
+        monkeypatch.setattr(client, "register_plugin", broken)
+        monkeypatch.setattr(preparation, "wanted", lambda: {"ANOTHER": "1"})
+        with pytest.raises(ClusterError, match="The cluster does not answer: no route"):
+            prepare(client, folder)
+
+
+def broken(plugin: Any) -> Any:
+    raise OSError("no route")
 
 
 def limits() -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from jupyter_scale.search.summary.parameters import number, short, short_names
@@ -12,6 +13,8 @@ __all__ = ["candidate_lines", "duration"]
 BEST = 10
 WIDTH = 100
 LONGEST = 24
+LONG = 200
+FAILURES = 3  # kinds of errors
 
 
 def duration(seconds: float, *, decimals: int = 0) -> str:
@@ -63,6 +66,9 @@ def candidate_lines(ranking: Ranking) -> Iterator[str]:
     notes += [f"{left_out} more parameters"] if left_out else []
     if notes:
         yield f"  … {' and '.join(notes)}"
+    failed = Counter(error for error in ranking.errors if error)
+    for error, count in failed.most_common(FAILURES):
+        yield f"  failed, {count:,} candidates: {short(error, LONG)}"
 
 
 def _width(columns: Sequence[tuple[str, list[str]]]) -> int:
