@@ -10,7 +10,7 @@ import time
 from asyncio import run_coroutine_threadsafe
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import Future, wait
-from typing import Any
+from typing import Any, Literal
 
 from distributed import Client
 
@@ -29,11 +29,18 @@ class Lost(Exception):
 
 
 def ask(
-    client: Client, function: Callable[..., Any], *args: Any, workers: Sequence[str]
+    client: Client,
+    function: Callable[..., Any],
+    *args: Any,
+    workers: Sequence[str],
+    on_error: Literal["raise", "return", "ignore"] = "ignore",
 ) -> dict[str, Any]:
-    """Call a function on workers; those that are lost, late or fail are not in the answer."""
+    """Call a function on workers; those that are lost or late are not in the answer.
+
+    Where it fails is up to ``on_error``, as in `distributed.Client.run`.
+    """
     calls = {
-        worker: client._run(function, *args, workers=[worker], on_error="ignore")
+        worker: client._run(function, *args, workers=[worker], on_error=on_error)
         for worker in workers
     }
     found = answers(client, calls, patience=ANSWER)

@@ -13,7 +13,7 @@ from typing import Any
 from distributed import Client
 from distributed.versions import get_versions
 
-from jupyter_scale.clusters.asking import ANSWER, answers
+from jupyter_scale.clusters.asking import ask
 from jupyter_scale.clusters.limits import ClusterError, counted
 
 __all__ = ["Difference", "Parity", "differences", "differing", "versions"]
@@ -132,11 +132,12 @@ class Parity:
         if not self._scheduler:
             found = differences(here, client.run_on_scheduler(packages))
             refused += [f"on the scheduler, {one}" for one in blocking(found, CARRY)]
-        said = _asked(client, digest, workers)
+        said = ask(client, digest, workers=workers, on_error="raise")
         for same, where in _grouped(said).items():
             if same in self._digests:
                 continue
-            there = next(iter(_asked(client, packages, where[:1]).values()), None)
+            answer = ask(client, packages, workers=where[:1], on_error="raise")
+            there = answer.get(where[0])
             if there is None:
                 continue  # lost meanwhile, and unlike the others: whoever takes its place is asked
             found = differences(here, there)
@@ -154,13 +155,6 @@ class Parity:
         self._looked |= said.keys()
         forced = f"Not what this notebook is, and forced: {'; '.join(refused)}." if refused else ""
         return f"{forced} {_shown(list(others.values()))}".strip()
-
-
-def _asked(client: Client, function: Callable[[], Any], workers: list[str]) -> dict[str, Any]:
-    """Call a function on workers; those that are lost meanwhile are left out."""
-    calls = {worker: client._run(function, workers=[worker]) for worker in workers}
-    found = answers(client, calls, patience=ANSWER)
-    return {worker: answer[worker] for worker, answer in found.items()}
 
 
 def _shown(others: list[Difference]) -> str:

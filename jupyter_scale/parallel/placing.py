@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import psutil
 from distributed import Client, Worker
 
-from jupyter_scale.clusters.asking import ANSWER, answers
+from jupyter_scale.clusters.asking import ask
 from jupyter_scale.parallel.training import TrainingError
 
 __all__ = ["INSTALL", "Place", "backend", "host_of", "interface", "places"]
@@ -50,13 +50,9 @@ def places(client: Client, world_size: int | None) -> list[Place]:
     TrainingError
         When the workers lack something, or are too few.
     """
-    calls = {
-        worker: client._run(look, workers=[worker], on_error="return")
-        for worker in sorted(client.nthreads())
-    }
     found: dict[tuple[str, int], Place] = {}
-    for address, one in answers(client, calls, patience=ANSWER).items():
-        answer = one[address]
+    workers = sorted(client.nthreads())
+    for address, answer in ask(client, look, workers=workers, on_error="return").items():
         if isinstance(answer, ImportError):
             raise TrainingError(
                 f"The worker {address} cannot import {answer.name}: install there what is here."
