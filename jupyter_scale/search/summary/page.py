@@ -9,7 +9,6 @@ order it was done carries `data-varies`, by which a comparison of runs knows it 
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
@@ -31,7 +30,6 @@ COLUMNS = 12
 ROOM = 50_000
 """Characters of markup in which the candidates below have to find room."""
 PANELS = 8
-FAILURES = 3
 TEXT = 60
 """Characters of a value in the table."""
 
@@ -208,8 +206,7 @@ def _candidates(ranking: Ranking) -> str:
         more = ", ".join(p.name for p in varying[COLUMNS:])
         lines.append(_small(f"Not in the table: {short(more, 400)}"))
 
-    failed = Counter(error for error in ranking.errors if error)
-    for error, count in failed.most_common(FAILURES):
+    for error, count in ranking.failures:
         lines.append(_small(f"Failed, {count:,} candidates: {short(error, 4 * TEXT)}"))
 
     def table(chosen: list[str], caption: str) -> str:

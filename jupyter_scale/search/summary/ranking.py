@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -28,6 +29,8 @@ _PATH = re.compile(r"^(\w+\.)+(?=\w+:)")
 Floats = NDArray[np.float64]
 SCORE = "score"
 """What ``cv_results_`` calls the only metric."""
+FAILURES = 3
+"""How many kinds of errors are told."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -142,6 +145,11 @@ class Ranking:
         if done < self.n_folds:
             text += f" ({done} of {self.n_folds} folds)"
         return f"{text} failed" if self.errors[n] else text
+
+    @property
+    def failures(self) -> list[tuple[str, int]]:
+        """The commonest errors, each with the number of candidates that it ended."""
+        return Counter(error for error in self.errors if error).most_common(FAILURES)
 
     @property
     def varying(self) -> list[Parameter]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from jupyter_scale.search.summary.parameters import number, short, short_names
@@ -14,7 +13,6 @@ BEST = 10
 WIDTH = 100
 LONGEST = 24
 LONG = 200
-FAILURES = 3  # kinds of errors
 
 
 def duration(seconds: float, *, decimals: int = 0) -> str:
@@ -66,8 +64,7 @@ def candidate_lines(ranking: Ranking) -> Iterator[str]:
     notes += [f"{left_out} more parameters"] if left_out else []
     if notes:
         yield f"  … {' and '.join(notes)}"
-    failed = Counter(error for error in ranking.errors if error)
-    for error, count in failed.most_common(FAILURES):
+    for error, count in ranking.failures:
         yield f"  failed, {count:,} candidates: {short(error, LONG)}"
 
 
