@@ -58,7 +58,7 @@ class Found:
 
     @property
     def in_place(self) -> bool:
-        """Whether the notebook is in the folder already."""
+        """Whether the notebook is in the folder: then it stays as it is, and so does README.md."""
         return self.notebooks[0].path.is_relative_to(self.folder.resolve())
 
     @property

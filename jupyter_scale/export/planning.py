@@ -144,20 +144,7 @@ def _planned(
         *(checks.lived(ones[0], history) if history is not None else ()),
         *made.tree.findings(folder),
     )
-    return Plan(
-        found.notebooks,
-        folder,
-        options,
-        code,
-        snapshot,
-        used,
-        lock,
-        found.data,
-        findings,
-        made.tree,
-        made.beside,
-        made.notes,
-    )
+    return Plan.of(found, made, findings)
 
 
 def _data(

@@ -5,22 +5,16 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import dataclass, fields, replace
 
 from jupyter_scale.export import course, docker, kubernetes, thebe
 from jupyter_scale.export.claim import Claim
-from jupyter_scale.export.contents import place
-from jupyter_scale.export.data import Data
+from jupyter_scale.export.contents import Contents, Found, place
 from jupyter_scale.export.finding import Finding, unanswered
-from jupyter_scale.export.lock import Lock
-from jupyter_scale.export.notebook import Notebook, Read, cleaned
-from jupyter_scale.export.options import Options
+from jupyter_scale.export.notebook import cleaned
 from jupyter_scale.export.readme import readme
 from jupyter_scale.export.report import Report
 from jupyter_scale.export.repository import committed
-from jupyter_scale.export.roots import Root
-from jupyter_scale.export.snapshot import Snapshot
 from jupyter_scale.export.tree import REPORT, Tree, owned
 
 __all__ = ["Plan"]
@@ -29,19 +23,11 @@ README = "README.md"
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
-    """What an export would write, and what is to be answered before.
+class Plan(Found):
+    """What was found, what an export of it would write, and what is to be answered before.
 
     Attributes
     ----------
-    notebooks : tuple of Notebook
-    folder : Path
-    options : Options
-    read : Read
-    snapshot : Snapshot
-    roots : tuple of Root
-    lock : Lock
-    data : tuple of Data
     findings : tuple of Finding
     tree : Tree
         Without the files that tell of the others.
@@ -50,23 +36,17 @@ class Plan:
     notes : tuple of str
     """
 
-    notebooks: tuple[Notebook, ...]
-    folder: Path
-    options: Options
-    read: Read
-    snapshot: Snapshot
-    roots: tuple[Root, ...]
-    lock: Lock
-    data: tuple[Data, ...]
     findings: tuple[Finding, ...]
     tree: Tree
     beside: Tree
     notes: tuple[str, ...] = ()
 
-    @property
-    def in_place(self) -> bool:
-        """Whether the notebook is in the folder: then it stays as it is, and so does README.md."""
-        return bool(self.beside.files)
+    @classmethod
+    def of(cls, found: Found, made: Contents, findings: tuple[Finding, ...]) -> Plan:
+        """Return the plan of what was found, with its files and what is to be answered."""
+        parts = (found, made)
+        known = {field.name: getattr(one, field.name) for one in parts for field in fields(one)}
+        return cls(**known, findings=findings)
 
     @property
     def names(self) -> tuple[str, ...]:
